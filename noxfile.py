@@ -1,0 +1,141 @@
+"""Every check of the project: `nox` runs the fast ones, `nox -l` lists them all."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "cpp", "tests"]
+nox.options.reuse_venv = "yes"
+# pip, not uv, so that pip's own configuration (indexes, local wheels) holds.
+nox.options.default_venv_backend = "virtualenv"
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+CPP_SUFFIXES = {".cpp", ".hpp", ".inl", ".h"}
+# A user's compiler may be newer than ours: its new warnings stop only our own CI.
+WERROR = "ON" if "CI" in os.environ else "OFF"
+
+
+def group(name: str) -> list[str]:
+    """Requirements of a dependency group."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def cpp_files() -> list[str]:
+    """Every C++ file that clang-format keeps."""
+    roots = (Path("cpp"), Path("tests/cpp"), Path("bench"))
+    return sorted(str(f) for root in roots for f in root.rglob("*") if f.suffix in CPP_SUFFIXES)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting, lint and types; changes nothing."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("clang-format", "--dry-run", "--Werror", *cpp_files())
+    session.run("mypy")
+
+
+@nox.session(default=False)
+def format(session: nox.Session) -> None:  # noqa: A001
+    """Format every file and apply the safe fixes."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", "--fix", "--exit-zero")
+    session.run("ruff", "format")
+    session.run("clang-format", "-i", *cpp_files())
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Install from this clone, then every Python test, the docstrings' examples included."""
+    session.install(
+        *group("test"), f"-Ccmake.define.NORMFAST_WERROR={WERROR}", ".[cli,bench,examples]"
+    )
+    session.run("pytest", *session.posargs)
+
+
+def run_cpp_tests(session: nox.Session, *options: str, env: dict[str, str] | None = None) -> None:
+    """Configure, build and test the C++ library in build/SESSION."""
+    session.install(*group("cpp"))
+    build = Path("build") / session.name
+    session.run(
+        "cmake",
+        "-GNinja",
+        f"-B{build}",
+        "-DNORMFAST_PYTHON=OFF",
+        "-DNORMFAST_TESTS=ON",
+        f"-DNORMFAST_WERROR={WERROR}",
+        *options,
+        env=env,
+    )
+    cache = (build / "CMakeCache.txt").read_text()
+    if re.search(r"^GTest_DIR:.*NOTFOUND$", cache, re.MULTILINE):
+        missing = "GoogleTest is missing (Debian, Ubuntu: apt install libgtest-dev)"
+        session.error(missing) if "CI" in os.environ else session.skip(missing)
+    session.run("cmake", "--build", str(build))
+    session.run(
+        "ctest",
+        f"--test-dir={build}",
+        "--output-on-failure",
+        "--no-tests=error",
+        *session.posargs,
+        env=env,
+    )
+
+
+@nox.session
+def cpp(session: nox.Session) -> None:
+    """Build the C++ library alone and run its unit tests."""
+    run_cpp_tests(session, "-DCMAKE_BUILD_TYPE=Release")
+
+
+@nox.session(default=False)
+def clang(session: nox.Session) -> None:
+    """Build and test as `cpp`, with clang."""
+    run_cpp_tests(session, "-DCMAKE_BUILD_TYPE=Release", env={"CXX": "clang++"})
+
+
+def library(name: str) -> str:
+    """Path of a library of the C++ compiler's own."""
+    command = [os.environ.get("CXX", "g++"), f"-print-file-name={name}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@nox.session(default=False)
+def sanitizers(session: nox.Session) -> None:
+    """Every C++ and Python test under the address and undefined behaviour sanitizers (g++)."""
+    flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    run_cpp_tests(session, "-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DCMAKE_CXX_FLAGS={flags}")
+    session.install(
+        *group("test"),
+        "-Ccmake.build-type=RelWithDebInfo",
+        f"-Ccmake.define.CMAKE_CXX_FLAGS={flags}",
+        ".[cli,examples]",
+    )
+    # Python is not instrumented: the runtime is loaded first, and Python's own leaks are its own.
+    preload = f"{library('libasan.so')} {library('libstdc++.so.6')}"
+    session.run("pytest", env={"LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"})
+
+
+@nox.session(default=False)
+def package(session: nox.Session) -> None:
+    """Build the sdist, from it the wheel, and use the wheel without this clone."""
+    session.install("build")
+    dist = session.create_tmp()
+    session.run("python", "-m", "build", "--outdir", dist)
+    (wheel,) = Path(dist).glob("*.whl")
+    session.install("--force-reinstall", str(wheel))
+    session.chdir(dist)
+    session.run("python", "-c", "import doctest, normfast; print(normfast.__version__)")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Measure again the figures and pictures of docs/ on this machine."""
+    session.install(*group("docs"), ".[bench]")
+    session.run("python", "bench/numerics.py", "--write")
+    session.run("python", "docs/images/cubes.py")

@@ -1,0 +1,658 @@
+"""The operations. Each is its documentation and one call; the work and the checks are in C++."""
+
+from normfast import _core
+
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "mean_var",
+    "normalize",
+    "rms_norm",
+    "standardize",
+    "weight_norm",
+]
+
+
+def mean_var(x, axis=None, *, correction=0, keepdims=False, num_threads=None):
+    """Mean and variance together, to float64 accuracy.
+
+    ::
+
+        mean = sum(x) / n
+        var = sum((x - mean)**2) / (n - correction)
+
+    No digits cancel, however far the mean is from zero and whichever axes are reduced: blocks are
+    centred, or shown to need no centring, and merged by Chan's formula [1]_.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64
+    axis : int or tuple of ints, optional
+        The axes to reduce; None: all of them.
+    correction : float
+        1 gives the unbiased variance, 0 the variance of the population. Must be less than n.
+    keepdims : bool
+        Keep the reduced axes, with size 1.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    mean, var : ndarray of float64
+        Scalars where every axis is reduced and keepdims is False.
+
+    Raises
+    ------
+    ValueError
+        No elements to reduce, n <= correction, or an axis out of range or given twice.
+    TypeError
+        x is not an ndarray of float32 or float64.
+
+    References
+    ----------
+    .. [1] Chan, Golub, LeVeque, "Algorithms for computing the sample variance: analysis and
+       recommendations", The American Statistician 37 (1983).
+
+    Examples
+    --------
+    >>> x = np.array([[40000, 40001], [40002, 40003]], dtype=np.float32)
+    >>> nf.mean_var(x)
+    (np.float64(40001.5), np.float64(1.25))
+    >>> nf.mean_var(x, axis=0, correction=1)
+    (array([40001., 40002.]), array([2., 2.]))
+    """
+    return _core.mean_var(x, axis, correction, keepdims, num_threads)
+
+
+def layer_norm(
+    x,
+    normalized_shape=None,
+    weight=None,
+    bias=None,
+    eps=1e-5,
+    *,
+    axis=None,
+    out=None,
+    return_stats=False,
+    num_threads=None,
+):
+    """Layer normalisation: every sample gets mean 0 and variance 1 over the given axes.
+
+    ::
+
+        y = (x - mean) / sqrt(var + eps) * weight + bias
+
+    with the mean and the population variance over `axis`, as in [1]_ and ONNX LayerNormalization.
+    Where var + eps is 0 the result is exactly the bias.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64
+    normalized_shape : int or tuple of ints, optional
+        The shape of the trailing axes to normalise, as in PyTorch. Give this, or `axis`, or
+        neither: then it is the last axis.
+    weight, bias : ndarray of float32 or float64, optional
+        Scale and shift. The shape of the normalised axes, in increasing order of axis; or x.ndim
+        axes that broadcast to x.
+    eps : float
+        Added to the variance; 0 is allowed.
+    axis : int or tuple of ints, optional
+        The axes to normalise, any of them.
+    out : ndarray, optional
+        Where to write y: x itself, or memory that overlaps no argument.
+    return_stats : bool
+        Also return the statistics.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    y : ndarray, the shape and dtype of x
+    mean, rstd : ndarray of float64
+        With return_stats: the mean and 1 / sqrt(var + eps), the normalised axes kept as size 1.
+
+    Raises
+    ------
+    ValueError
+        A shape, an axis or eps does not fit, both normalized_shape and axis are given, or out
+        overlaps an argument.
+    TypeError
+        An argument is not an array of a dtype named above.
+
+    References
+    ----------
+    .. [1] Ba, Kiros, Hinton, "Layer normalization", arXiv:1607.06450.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 3.0, 5.0, 7.0], [2.0, 2.0, 2.0, 2.0]])
+    >>> y, mean, rstd = nf.layer_norm(x, return_stats=True)
+    >>> y.round(3)
+    array([[-1.342, -0.447,  0.447,  1.342],
+           [ 0.   ,  0.   ,  0.   ,  0.   ]])
+    >>> mean
+    array([[4.],
+           [2.]])
+
+    The channels of an image batch in NCHW order, without a transpose:
+
+    >>> images = np.ones((8, 3, 16, 16), dtype=np.float32)
+    >>> nf.layer_norm(images, weight=np.ones(3), bias=np.zeros(3), axis=1).shape
+    (8, 3, 16, 16)
+    """
+    return _core.layer_norm(
+        x, normalized_shape, weight, bias, eps, axis, out, return_stats, num_threads
+    )
+
+
+def rms_norm(
+    x,
+    normalized_shape=None,
+    weight=None,
+    eps=None,
+    *,
+    axis=None,
+    out=None,
+    return_stats=False,
+    num_threads=None,
+):
+    """Root mean square normalisation: layer_norm without subtracting the mean.
+
+    ::
+
+        y = x / sqrt(mean(x**2) + eps) * weight
+
+    as in [1]_ and ONNX RMSNormalization. Where mean(x**2) + eps is 0 the result is 0.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64
+    normalized_shape : int or tuple of ints, optional
+        The shape of the trailing axes to normalise, as in PyTorch. Give this, or `axis`, or
+        neither: then it is the last axis.
+    weight : ndarray of float32 or float64, optional
+        Scale. The shape of the normalised axes, in increasing order of axis; or x.ndim axes that
+        broadcast to x.
+    eps : float, optional
+        Added to the mean square; 0 is allowed. None: the machine epsilon of x's dtype, as in
+        PyTorch.
+    axis : int or tuple of ints, optional
+        The axes to normalise, any of them.
+    out : ndarray, optional
+        Where to write y: x itself, or memory that overlaps no argument.
+    return_stats : bool
+        Also return the statistic.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    y : ndarray, the shape and dtype of x
+    rstd : ndarray of float64
+        With return_stats: 1 / sqrt(mean(x**2) + eps), the normalised axes kept as size 1.
+
+    Raises
+    ------
+    ValueError
+        A shape, an axis or eps does not fit, both normalized_shape and axis are given, or out
+        overlaps an argument.
+    TypeError
+        An argument is not an array of a dtype named above.
+
+    References
+    ----------
+    .. [1] Zhang, Sennrich, "Root mean square layer normalization", arXiv:1910.07467.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, -1.0, 7.0, 7.0]])
+    >>> nf.rms_norm(x, eps=0.0)
+    array([[ 0.2, -0.2,  1.4,  1.4]])
+    """
+    return _core.rms_norm(x, normalized_shape, weight, eps, axis, out, return_stats, num_threads)
+
+
+def batch_norm(
+    x,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+    *,
+    channel_axis=1,
+    running_var_correction=1,
+    num_batches_tracked=None,
+    out=None,
+    return_stats=False,
+    num_threads=None,
+):
+    """Batch normalisation: every channel gets mean 0 and variance 1 over the batch.
+
+    ::
+
+        y = (x - mean) / sqrt(var + eps) * weight + bias
+
+    as in [1]_ and ONNX BatchNormalization. In evaluation mean and var are the running statistics.
+    In training they are the mean and the population variance over every axis but the channel's,
+    and the running statistics move towards them, in place::
+
+        running_mean += momentum * (mean - running_mean)
+        running_var += momentum * (var * n / (n - running_var_correction) - running_var)
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64
+        (N, C, ...) by default; any number of axes from 2.
+    running_mean, running_var : ndarray of float32 or float64, shape (C,), or None
+        Evaluation needs both; training takes both, which it updates, or neither.
+    weight, bias : ndarray of float32 or float64, shape (C,), optional
+        Scale and shift of each channel.
+    training : bool
+        Normalise by the batch's own statistics.
+    momentum : float, optional
+        The share of the new batch in the running statistics (PyTorch's meaning: ONNX and Keras
+        name the share that is kept). None: the average of all batches, by num_batches_tracked.
+    eps : float
+        Added to the variance; 0 is allowed.
+    channel_axis : int or tuple of ints
+        The axis that keeps its own statistics; -1 for (N, ..., C). With several, C above stands
+        for their sizes in increasing order of axis.
+    running_var_correction : float
+        1: running_var is the unbiased variance, as in PyTorch; 0: the population's, as in ONNX.
+    num_batches_tracked : ndarray of int64, shape (), optional
+        Counts the batches: incremented in training.
+    out : ndarray, optional
+        Where to write y: x itself, or memory that overlaps no argument.
+    return_stats : bool
+        Also return the statistics.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    y : ndarray, the shape and dtype of x
+    mean, rstd : ndarray of float64
+        With return_stats: the mean and the 1 / sqrt(var + eps) used, all but the channel axis of
+        size 1.
+
+    Raises
+    ------
+    ValueError
+        A shape, an axis, eps or momentum does not fit; evaluation without running statistics;
+        training with one value per channel; out overlaps an argument. Nothing was updated.
+    TypeError
+        An argument is not an array of a dtype named above.
+
+    References
+    ----------
+    .. [1] Ioffe, Szegedy, "Batch normalization", arXiv:1502.03167.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 10.0], [3.0, 10.0]])
+    >>> running_mean, running_var = np.zeros(2), np.ones(2)
+    >>> nf.batch_norm(x, running_mean, running_var, training=True, eps=0.0)
+    array([[-1.,  0.],
+           [ 1.,  0.]])
+    >>> running_mean, running_var
+    (array([0.2, 1. ]), array([1.1, 0.9]))
+
+    The batch's own statistics, here for channels last:
+
+    >>> images = np.ones((8, 16, 16, 3), dtype=np.float32)
+    >>> y, mean, rstd = nf.batch_norm(
+    ...     images, None, None, training=True, channel_axis=-1, return_stats=True
+    ... )
+    >>> mean.ravel()
+    array([1., 1., 1.])
+    """
+    return _core.batch_norm(
+        x,
+        running_mean,
+        running_var,
+        weight,
+        bias,
+        training,
+        momentum,
+        eps,
+        channel_axis,
+        running_var_correction,
+        num_batches_tracked,
+        out,
+        return_stats,
+        num_threads,
+    )
+
+
+def instance_norm(
+    x,
+    running_mean=None,
+    running_var=None,
+    weight=None,
+    bias=None,
+    use_input_stats=True,
+    momentum=0.1,
+    eps=1e-5,
+    *,
+    channel_axis=1,
+    out=None,
+    return_stats=False,
+    num_threads=None,
+):
+    """Instance normalisation: every channel of every sample gets mean 0 and variance 1.
+
+    ::
+
+        y = (x - mean) / sqrt(var + eps) * weight + bias
+
+    with the mean and the population variance over every axis but the batch's and the channel's,
+    as in [1]_ and ONNX InstanceNormalization. The batch axis is the first that is not the
+    channel's. Running statistics, where given, move in place by `momentum` towards the mean over
+    the batch of the samples' means and unbiased variances.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64
+        (N, C, ...) by default.
+    running_mean, running_var : ndarray of float32 or float64, shape (C,), optional
+        Both or neither. Updated where use_input_stats is True, used where it is False.
+    weight, bias : ndarray of float32 or float64, shape (C,), optional
+        Scale and shift of each channel.
+    use_input_stats : bool
+        False: normalise by the running statistics.
+    momentum : float
+        The share of the new batch in the running statistics.
+    eps : float
+        Added to the variance; 0 is allowed.
+    channel_axis : int
+        The channels' axis; -1 for (N, ..., C).
+    out : ndarray, optional
+        Where to write y: x itself, or memory that overlaps no argument.
+    return_stats : bool
+        Also return the statistics.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    y : ndarray, the shape and dtype of x
+    mean, rstd : ndarray of float64
+        With return_stats: the mean and the 1 / sqrt(var + eps) used, reduced axes kept as size 1:
+        (N, C, 1, ...).
+
+    Raises
+    ------
+    ValueError
+        A shape, an axis or eps does not fit; running statistics are needed and missing; one value
+        per channel and sample; out overlaps an argument. Nothing was updated.
+    TypeError
+        An argument is not an array of a dtype named above.
+
+    References
+    ----------
+    .. [1] Ulyanov, Vedaldi, Lempitsky, "Instance normalization: the missing ingredient for fast
+       stylization", arXiv:1607.08022.
+
+    Examples
+    --------
+    >>> x = np.array([[[1.0, 3.0], [10.0, 30.0]]])
+    >>> nf.instance_norm(x, eps=0.0)
+    array([[[-1.,  1.],
+            [-1.,  1.]]])
+    """
+    return _core.instance_norm(
+        x,
+        running_mean,
+        running_var,
+        weight,
+        bias,
+        use_input_stats,
+        momentum,
+        eps,
+        channel_axis,
+        out,
+        return_stats,
+        num_threads,
+    )
+
+
+def group_norm(
+    x,
+    num_groups,
+    weight=None,
+    bias=None,
+    eps=1e-5,
+    *,
+    channel_axis=1,
+    out=None,
+    return_stats=False,
+    num_threads=None,
+):
+    """Group normalisation: every group of channels of every sample gets mean 0 and variance 1.
+
+    ::
+
+        y = (x - mean) / sqrt(var + eps) * weight + bias
+
+    with the mean and the population variance over C / num_groups consecutive channels and every
+    axis but the batch's, as in [1]_ and ONNX GroupNormalization. The batch axis is the first that
+    is not the channel's. One group: layer norm over a whole sample; C groups: instance norm.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64
+        (N, C, ...) by default.
+    num_groups : int
+        Must divide C.
+    weight, bias : ndarray of float32 or float64, shape (C,), optional
+        Scale and shift of each channel.
+    eps : float
+        Added to the variance; 0 is allowed.
+    channel_axis : int
+        The channels' axis; -1 for (N, ..., C).
+    out : ndarray, optional
+        Where to write y: x itself, or memory that overlaps no argument.
+    return_stats : bool
+        Also return the statistics.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    y : ndarray, the shape and dtype of x
+    mean, rstd : ndarray of float64
+        With return_stats: the mean and 1 / sqrt(var + eps), of size num_groups at the channel axis
+        and 1 at the other reduced axes: (N, num_groups, 1, ...).
+
+    Raises
+    ------
+    ValueError
+        A shape, an axis or eps does not fit, num_groups does not divide C, or out overlaps an
+        argument.
+    TypeError
+        An argument is not an array of a dtype named above.
+
+    References
+    ----------
+    .. [1] Wu, He, "Group normalization", arXiv:1803.08494.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 3.0, 10.0, 30.0]])
+    >>> y, mean, rstd = nf.group_norm(x, 2, eps=0.0, return_stats=True)
+    >>> y
+    array([[-1.,  1., -1.,  1.]])
+    >>> mean
+    array([[ 2., 20.]])
+    """
+    return _core.group_norm(
+        x, num_groups, weight, bias, eps, channel_axis, out, return_stats, num_threads
+    )
+
+
+def normalize(x, p=2.0, axis=1, eps=1e-12, *, out=None, return_stats=False, num_threads=None):
+    """Scale vectors to unit length.
+
+    ::
+
+        y = x / max(norm, eps),    norm = (sum |x|**p)**(1/p),  or max |x| where p is inf
+
+    as in PyTorch's normalize and, with eps = 0, ONNX LpNormalization. A zero vector stays zero,
+    also with eps = 0. The norm neither overflows nor underflows where x does not.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64
+    p : 1, 2 or inf
+        Which norm.
+    axis : int or tuple of ints, optional
+        The axes along which the vectors lie; None: all, one vector.
+    eps : float
+        The smallest norm to divide by; 0 is allowed.
+    out : ndarray, optional
+        Where to write y: x itself, or memory that overlaps no argument.
+    return_stats : bool
+        Also return the norm.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    y : ndarray, the shape and dtype of x
+    norm : ndarray of float64
+        With return_stats: before the maximum with eps, `axis` kept as size 1.
+
+    Raises
+    ------
+    ValueError
+        p, an axis or eps does not fit, or out overlaps x.
+    TypeError
+        An argument is not an array of a dtype named above.
+
+    Examples
+    --------
+    >>> x = np.array([[3.0, 4.0], [6e200, -8e200], [0.0, 0.0]])
+    >>> nf.normalize(x)
+    array([[ 0.6,  0.8],
+           [ 0.6, -0.8],
+           [ 0. ,  0. ]])
+    """
+    return _core.normalize(x, p, axis, eps, out, return_stats, num_threads)
+
+
+def weight_norm(v, g, channel_axis=0, *, out=None, return_stats=False, num_threads=None):
+    """Weight normalisation: a layer's weights from their direction and their length.
+
+    ::
+
+        w = g * v / ||v||
+
+    with the Euclidean norm over every axis but the channel's, as in [1]_.
+
+    Parameters
+    ----------
+    v : ndarray of float32 or float64
+        The direction: (C, ...) by default.
+    g : ndarray of float32 or float64
+        The length, of shape (C,), or of v's axes with size 1 in all but the channel's.
+    channel_axis : int, optional
+        The axis that keeps its own norms. None: one norm over all of v.
+    out : ndarray, optional
+        Where to write w: v itself, or memory that overlaps no argument.
+    return_stats : bool
+        Also return the norm.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    w : ndarray, the shape and dtype of v
+    norm : ndarray of float64
+        With return_stats: ||v||, the reduced axes kept as size 1.
+
+    Raises
+    ------
+    ValueError
+        A shape or an axis does not fit, or out overlaps an argument.
+    TypeError
+        An argument is not an array of a dtype named above.
+
+    References
+    ----------
+    .. [1] Salimans, Kingma, "Weight normalization", arXiv:1602.07868.
+
+    Examples
+    --------
+    >>> v = np.array([[3.0, 4.0], [0.0, 2.0]])
+    >>> nf.weight_norm(v, np.array([10.0, 1.0]))
+    array([[6., 8.],
+           [0., 1.]])
+    """
+    return _core.weight_norm(v, g, channel_axis, out, return_stats, num_threads)
+
+
+def standardize(
+    x,
+    axis=0,
+    *,
+    mean=None,
+    std=None,
+    correction=0,
+    out=None,
+    return_stats=False,
+    num_threads=None,
+):
+    """Z-score: subtract the mean and divide by the standard deviation.
+
+    ::
+
+        y = (x - mean) / std,    std = sqrt(sum((x - mean)**2) / (n - correction))
+
+    as scikit-learn's StandardScaler: a standard deviation of 0 divides by 1.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64
+    axis : int or tuple of ints, optional
+        The axes of the samples; None: all. The default standardises columns.
+    mean, std : ndarray of float32 or float64, optional
+        Statistics to use in place of x's own: those of the training data, as return_stats gave
+        them.
+    correction : float
+        1: the unbiased variance; 0: the population's.
+    out : ndarray, optional
+        Where to write y: x itself, or memory that overlaps no argument.
+    return_stats : bool
+        Also return the statistics.
+    num_threads : int, optional
+        At most this many threads. Changes no bit of the result.
+
+    Returns
+    -------
+    y : ndarray, the shape and dtype of x
+    mean, std : ndarray of float64
+        With return_stats: the statistics used, `axis` kept as size 1.
+
+    Raises
+    ------
+    ValueError
+        A shape or an axis does not fit, n <= correction, or out overlaps an argument.
+    TypeError
+        An argument is not an array of a dtype named above.
+
+    Examples
+    --------
+    >>> train = np.array([[1.0, 10.0], [3.0, 10.0]])
+    >>> y, mean, std = nf.standardize(train, return_stats=True)
+    >>> y
+    array([[-1.,  0.],
+           [ 1.,  0.]])
+    >>> nf.standardize(np.array([[5.0, 11.0]]), mean=mean, std=std)
+    array([[3., 1.]])
+    """
+    return _core.standardize(x, axis, mean, std, correction, out, return_stats, num_threads)

@@ -1,0 +1,38 @@
+"""The documentation that help() shows: every function has an example, and the examples hold."""
+
+import doctest
+import inspect
+
+import numpy as np
+import pytest
+
+import normfast as nf
+from normfast import functional
+
+FUNCTIONS = [getattr(functional, name) for name in functional.__all__]
+
+
+@pytest.mark.parametrize("documented", [nf, *FUNCTIONS], ids=lambda d: d.__name__)
+def test_examples_hold(documented):
+    finder = doctest.DocTestFinder(recurse=False)
+    (example,) = finder.find(documented, globs={"np": np, "nf": nf})
+    assert example.examples
+    report: list[str] = []
+    doctest.DocTestRunner().run(example, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_every_parameter_is_documented(function):
+    parameters = function.__doc__.partition("Parameters\n")[2].partition("Returns\n")[0]
+    named = [
+        name.strip()
+        for line in inspect.cleandoc(parameters).splitlines()
+        if " : " in line and not line.startswith(" ")
+        for name in line.partition(" : ")[0].split(",")
+    ]
+    assert named == list(inspect.signature(function).parameters)
+
+
+def test_the_package_exports_every_function():
+    assert set(nf.__all__) == {*functional.__all__, "__version__"}
