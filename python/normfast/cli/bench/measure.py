@@ -1,0 +1,66 @@
+"""Interleaved timing: every contender in every round, so that all see the same machine."""
+
+import random
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """What ``timeit.Timer`` offers."""
+
+    def timeit(self, number: int) -> float:
+        """Seconds for that many calls."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a call, one value a round, each the mean of ``calls`` calls."""
+
+    seconds: tuple[float, ...]
+    calls: int
+
+    @property
+    def median(self) -> float:
+        """The middle round."""
+        return statistics.median(self.seconds)
+
+    @property
+    def minimum(self) -> float:
+        """The best round."""
+        return min(self.seconds)
+
+
+def measure(
+    timers: Mapping[str, Timer], rounds: int, sample_seconds: float, pause: float = 0.0
+) -> dict[str, Timing]:
+    """Time all in turn, in a new order each round.
+
+    A sample is as many calls as fill ``sample_seconds``. Calls shorter than that are preceded
+    by one that is not timed and brings the data back into its cache. ``pause`` lets the idle
+    threads of the one before stop spinning.
+    """
+    calls = {name: calls_in(sample_seconds, timer) for name, timer in timers.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    order = list(timers)
+    shuffle = random.Random(0).shuffle
+    for _ in range(rounds):
+        shuffle(order)
+        for name in order:
+            if pause:
+                time.sleep(pause)
+            if calls[name] > 1:
+                timers[name].timeit(1)
+            seconds[name].append(timers[name].timeit(calls[name]) / calls[name])
+    return {name: Timing(tuple(values), calls[name]) for name, values in seconds.items()}
+
+
+def calls_in(sample_seconds: float, timer: Timer) -> int:
+    """How many calls fill a sample; at least one."""
+    timer.timeit(1)
+    calls = 1
+    while (seconds := timer.timeit(calls)) < sample_seconds / 10:
+        calls *= 4
+    return max(1, round(calls * sample_seconds / seconds))

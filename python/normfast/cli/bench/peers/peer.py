@@ -1,0 +1,15 @@
+"""What a peer is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from normfast.cli.bench.contender import Contender
+from normfast.cli.bench.problem import Problem
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library. ``prepare`` gives None for what the library cannot do."""
+
+    name: str
+    prepare: Callable[[Problem], Contender | None]

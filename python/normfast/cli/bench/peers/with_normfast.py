@@ -1,0 +1,59 @@
+"""normfast's own statements."""
+
+from typing import Any
+
+import normfast
+from normfast.cli.bench.contender import Contender
+from normfast.cli.bench.problem import Problem
+
+
+def prepare(problem: Problem, threads: int) -> dict[str, Contender]:
+    """The call into memory that is there already, and the call that allocates its output.
+
+    Small calls always allocate, as NumPy's do, and leave the threads to the library.
+    """
+    call, names = positional(problem)
+    case = problem.case
+    names |= {"nf": normfast, "y": problem.y, "threads": threads}
+    if case.call:
+        return {"normfast": Contender(f"nf.{case.op}({call})", names, fresh=True)}
+    call += ", num_threads=threads"
+    if case.op == "mean_var":
+        return {"normfast": Contender(f"nf.mean_var({call})", names)}
+    return {
+        "normfast": Contender(f"nf.{case.op}({call}, out=y)", names),
+        "normfast fresh": Contender(f"nf.{case.op}({call})", names, fresh=True),
+    }
+
+
+def positional(problem: Problem) -> tuple[str, dict[str, Any]]:
+    """The arguments as a user writes them, and the names in them."""
+    case, options = problem.case, problem.case.options
+    flat = {name: value.reshape(-1) for name, value in problem.params.items()}
+    names: dict[str, Any] = {"x": problem.x} | {name: v.copy() for name, v in flat.items()}
+    channel = f", channel_axis={options.channel_axis}" if options.channel_axis != 1 else ""
+    last = options.axis == (-1,)
+    axis = options.axis[0] if len(options.axis) == 1 else options.axis
+    trailing = f"({case.shape[-1]},)" if last else "None"
+    where = "" if last else f", axis={axis}"
+    match case.op:
+        case "mean_var":
+            return f"x, {axis}", names
+        case "batch_norm":
+            training = ", True" if options.training else ""
+            return f"x, running_mean, running_var, weight, bias{training}{channel}", names
+        case "layer_norm":
+            return f"x, {trailing}, weight, bias, {options.eps}{where}", names
+        case "rms_norm":
+            return f"x, {trailing}, weight, {options.eps}{where}", names
+        case "group_norm":
+            return f"x, {options.num_groups}, weight, bias{channel}", names
+        case "instance_norm":
+            return f"x, None, None, weight, bias{channel}", names
+        case "normalize":
+            return f"x, 2.0, {axis}", names
+        case "weight_norm":
+            return "v, g", {"v": problem.x} | names
+        case "standardize":
+            return f"x, {axis}", names
+    raise LookupError(case.op)

@@ -1,0 +1,89 @@
+"""PyTorch in inference mode: torch.nn.functional, which allocates its output.
+
+Channels-last arrays are given as what torch calls channels_last: a permuted view.
+"""
+
+from contextlib import ExitStack
+from importlib import import_module
+from typing import Any
+
+from normfast.cli.bench.contender import Contender
+from normfast.cli.bench.peers.peer import Peer
+from normfast.cli.bench.problem import Array, Problem
+
+
+def load(threads: int, stack: ExitStack) -> Peer:
+    """Import torch, set its threads and switch autograd off."""
+    torch: Any = import_module("torch")
+    stack.callback(torch.set_num_threads, torch.get_num_threads())
+    torch.set_num_threads(threads)
+    stack.enter_context(torch.inference_mode())
+    return Peer("torch", lambda problem: prepare(torch, problem))
+
+
+def prepare(torch: Any, problem: Problem) -> Contender:
+    """Views of the same memory as torch sees it, and the statement."""
+    case = problem.case
+    channel_last = case.op in CHANNELS and case.options.channel_axis == -1 and problem.x.ndim > 2
+    names: dict[str, Any] = {"F": torch.nn.functional, "torch": torch}
+    for name, value in problem.params.items():
+        names[name] = torch.from_numpy(value.copy().reshape(-1))
+    names |= {"x": first(torch.from_numpy(problem.x), channel_last), "eps": case.options.eps}
+    if case.op == "weight_norm":
+        names["g"] = names["g"].reshape(problem.param_shape)
+    if case.op == "normalize":
+        names["y"] = torch.from_numpy(problem.y)
+    names |= {"axes": problem.axes, "C": case.shape[-1], "groups": case.options.num_groups}
+    if case.options.axis == (1,) and case.op == "layer_norm":
+        names["C"] = case.shape[1]
+
+    def standardize(x: Any, axes: tuple[int, ...]) -> Any:
+        std, mean = torch.std_mean(x, axes, correction=0, keepdim=True)
+        return (x - mean).div_(std)
+
+    names["standardize"] = standardize
+
+    def arrays(value: Any) -> tuple[Array, ...]:
+        if isinstance(value, tuple):  # var_mean
+            return tuple(part.numpy() for part in reversed(value))
+        return (last(value, channel_last).numpy(),)
+
+    return Contender(statement(problem), names, fresh=case.op not in IN_PLACE, arrays=arrays)
+
+
+def statement(problem: Problem) -> str:
+    """The call that PyTorch's own layers make."""
+    case = problem.case
+    match case.op:
+        case "batch_norm":
+            training = case.options.training
+            return f"F.batch_norm(x, running_mean, running_var, weight, bias, {training}, 0.1, eps)"
+        case "layer_norm" if case.options.axis == (1,):  # torchvision's LayerNorm2d
+            forth, back = "0, 2, 3, 1", "0, 3, 1, 2"
+            return f"F.layer_norm(x.permute({forth}), (C,), weight, bias, eps).permute({back})"
+        case op:
+            return STATEMENTS[op]
+
+
+def first(tensor: Any, channel_last: bool) -> Any:
+    """Channels to axis 1, without moving the data."""
+    return tensor.movedim(-1, 1) if channel_last else tensor
+
+
+def last(tensor: Any, channel_last: bool) -> Any:
+    """And back."""
+    return tensor.movedim(1, -1) if channel_last else tensor
+
+
+CHANNELS = ("batch_norm", "instance_norm", "group_norm")
+IN_PLACE = ("normalize", "mean_var")  # F.normalize has out=
+STATEMENTS = {
+    "mean_var": "torch.var_mean(x, axes, correction=0)",
+    "layer_norm": "F.layer_norm(x, (C,), weight, bias, eps)",
+    "rms_norm": "F.rms_norm(x, (C,), weight, eps)",
+    "group_norm": "F.group_norm(x, groups, weight, bias, eps)",
+    "instance_norm": "F.instance_norm(x, None, None, weight, bias, True, 0.1, eps)",
+    "normalize": "F.normalize(x, 2.0, axes[0], eps, out=y)",
+    "weight_norm": "torch._weight_norm(x, g, 0)",
+    "standardize": "standardize(x, axes)",
+}
