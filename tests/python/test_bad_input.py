@@ -1,0 +1,580 @@
+"""Every bad argument is a ValueError or TypeError of a line or two that names it; none writes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+import normfast as nf
+
+Array = NDArray[Any]
+OPERATIONS = [
+    "mean_var",
+    "layer_norm",
+    "rms_norm",
+    "batch_norm",
+    "instance_norm",
+    "group_norm",
+    "normalize",
+    "weight_norm",
+    "standardize",
+]
+WITH_OUT = OPERATIONS[1:]
+WITH_BUFFERS = ["batch_norm", "instance_norm"]
+CHANNELS = ["batch_norm", "instance_norm", "group_norm"]
+
+
+def good(operation: str) -> dict[str, Any]:
+    """Arguments that work, with every array that the operation could write to."""
+    x = np.random.default_rng(0).standard_normal((4, 6, 5)).astype(np.float32)
+    name = "v" if operation == "weight_norm" else "x"
+    arguments: dict[str, Any] = {name: x}
+    if operation in WITH_OUT:
+        arguments["out"] = np.full_like(x, 7)
+    if operation in ("layer_norm", "rms_norm"):
+        arguments["weight"] = np.full(5, 2.0)
+    if operation == "layer_norm":
+        arguments["bias"] = np.full(5, 3.0)
+    if operation in CHANNELS:
+        arguments |= {"weight": np.full(6, 2.0), "bias": np.full(6, 3.0)}
+    if operation in WITH_BUFFERS:
+        arguments |= {"running_mean": np.zeros(6), "running_var": np.ones(6)}
+    if operation == "batch_norm":
+        arguments |= {"training": True, "num_batches_tracked": np.array(3)}
+    if operation == "group_norm":
+        arguments["num_groups"] = 3
+    if operation == "weight_norm":
+        arguments["g"] = np.full(4, 2.0)
+    return arguments
+
+
+def check(error: type[Exception], operation: str, names: str, **changes: Any) -> None:
+    """The call with these changes raises, in a message that holds `names`, and writes nothing."""
+    arguments = good(operation) | changes
+    arrays = {k: a for k, a in arguments.items() if isinstance(a, np.ndarray)}
+    before = {k: a.tobytes() for k, a in arrays.items()}
+    with pytest.raises(error) as raised:
+        getattr(nf, operation)(**arguments)
+    message = str(raised.value)
+    assert raised.type is error
+    assert message.startswith(f"{operation}: ")
+    assert names in message
+    assert len(message.splitlines()) <= 2
+    assert len(message) < 300
+    assert {k: a.tobytes() for k, a in arrays.items()} == before
+
+
+def the_array(operation: str) -> str:
+    return "v" if operation == "weight_norm" else "x"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_good_arguments_are_good(operation: str) -> None:
+    getattr(nf, operation)(**good(operation))
+
+
+# --- what is no array, or not of floats
+
+NOT_ARRAYS = {
+    "list": [[1.0, 2.0], [3.0, 4.0]],
+    "float": 1.0,
+    "NumPy scalar": np.float32(1),
+    "string": "abc",
+    "bytes": b"abc",
+    "dict": {},
+    "array class": np.ndarray,
+    "memory": memoryview(np.ones(5)),
+}
+WRONG_DTYPES = [
+    "int64",
+    "uint8",
+    "bool",
+    "float16",
+    "complex64",
+    "complex128",
+    "U3",
+    "S3",
+    "object",
+]
+WRONG_DTYPES += ["datetime64[s]", "V4", ">f4", ">f8", "f4,f4"]
+if np.dtype("longdouble") != np.dtype("float64"):
+    WRONG_DTYPES.append("longdouble")
+each_not_array = pytest.mark.parametrize("thing", NOT_ARRAYS.values(), ids=NOT_ARRAYS)
+each_wrong_dtype = pytest.mark.parametrize("wrong", WRONG_DTYPES)
+
+
+@pytest.mark.parametrize("thing", [*NOT_ARRAYS.values(), None], ids=[*NOT_ARRAYS, "None"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_x_must_be_an_array(operation: str, thing: Any) -> None:
+    name = the_array(operation)
+    check(TypeError, operation, name, **{name: thing})
+
+
+@each_wrong_dtype
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_x_must_be_float32_or_float64_in_native_order(operation: str, wrong: str) -> None:
+    name = the_array(operation)
+    check(TypeError, operation, name, **{name: np.zeros((4, 6, 5), wrong)})
+    with pytest.raises(TypeError, match="float32"):
+        getattr(nf, operation)(**good(operation) | {name: np.zeros((4, 6, 5), wrong)})
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_masked_array_is_pointed_to_where(operation: str) -> None:
+    name = the_array(operation)
+    check(TypeError, operation, "where=", **{name: np.ma.ones((4, 6, 5), np.float32)})
+
+
+def test_a_torch_tensor_is_refused() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    check(TypeError, "layer_norm", "x", x=torch.ones(4, 6, 5))
+    check(TypeError, "layer_norm", "weight", weight=torch.ones(5))
+
+
+PARAMETERS = [(op, k) for op in OPERATIONS for k in good(op) if k in ("weight", "bias", "g")]
+BUFFERS = [(op, k) for op in WITH_BUFFERS for k in ("running_mean", "running_var")]
+STATISTICS = [("standardize", "mean"), ("standardize", "std")]
+
+
+def both(operation: str) -> dict[str, Array]:
+    """Statistics to standardize with; nothing for the others."""
+    stats = {"mean": np.zeros((1, 6, 5)), "std": np.ones((1, 6, 5))}
+    return stats if operation == "standardize" else {}
+
+
+@each_wrong_dtype
+@pytest.mark.parametrize(("operation", "name"), PARAMETERS + BUFFERS + STATISTICS)
+def test_parameters_must_be_float32_or_float64_in_native_order(
+    operation: str, name: str, wrong: str
+) -> None:
+    shape = (good(operation) | both(operation))[name].shape
+    check(TypeError, operation, name, **both(operation) | {name: np.zeros(shape, wrong)})
+
+
+@each_not_array
+@pytest.mark.parametrize(("operation", "name"), PARAMETERS + BUFFERS + STATISTICS)
+def test_parameters_must_be_arrays(operation: str, name: str, thing: Any) -> None:
+    check(TypeError, operation, name, **both(operation) | {name: thing})
+
+
+@pytest.mark.parametrize(("operation", "name"), PARAMETERS + BUFFERS)
+def test_parameters_may_not_be_masked(operation: str, name: str) -> None:
+    check(TypeError, operation, name, **{name: np.ma.ones(good(operation)[name].shape)})
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (7,), (0,), (5, 6), (2, 3), (1, 1, 1, 1), (4, 6, 5, 1)]
+)
+@pytest.mark.parametrize(("operation", "name"), PARAMETERS + BUFFERS + STATISTICS)
+def test_parameters_must_have_the_right_shape(
+    operation: str, name: str, shape: tuple[int, ...]
+) -> None:
+    check(ValueError, operation, name, **both(operation) | {name: np.ones(shape)})
+
+
+@pytest.mark.parametrize(("operation", "name"), PARAMETERS)
+def test_a_wrong_shape_is_shown_with_the_expected_one(operation: str, name: str) -> None:
+    expected = str(good(operation)[name].shape)
+    check(ValueError, operation, "(3,)", **{name: np.ones(3)})
+    check(ValueError, operation, expected, **{name: np.ones(3)})
+
+
+def test_a_weight_of_all_axes_must_broadcast() -> None:
+    for shape in [(4, 6, 2), (2, 6, 5), (4, 0, 5)]:
+        check(ValueError, "layer_norm", "weight", weight=np.ones(shape))
+        check(ValueError, "rms_norm", "weight", weight=np.ones(shape))
+
+
+# --- None where it may not be
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("missing", ["running_mean", "running_var"])
+def test_one_running_statistic_alone_is_refused(missing: str, training: bool) -> None:
+    check(ValueError, "batch_norm", missing, training=training, **{missing: None})
+    check(ValueError, "instance_norm", missing, use_input_stats=training, **{missing: None})
+
+
+def test_evaluation_needs_running_statistics() -> None:
+    none = {"running_mean": None, "running_var": None}
+    check(ValueError, "batch_norm", "running_mean", training=False, **none)
+    check(ValueError, "instance_norm", "running_mean", use_input_stats=False, **none)
+
+
+@pytest.mark.parametrize("missing", ["mean", "std"])
+def test_mean_and_std_go_together(missing: str) -> None:
+    check(ValueError, "standardize", missing, **both("standardize") | {missing: None})
+
+
+def test_weight_norm_needs_its_gain() -> None:
+    check(TypeError, "weight_norm", "g", g=None)
+
+
+def test_the_cumulative_average_needs_a_counter() -> None:
+    check(ValueError, "batch_norm", "num_batches_tracked", momentum=None, num_batches_tracked=None)
+
+
+@pytest.mark.parametrize(
+    ("error", "counter"),
+    [
+        (TypeError, 3),
+        (TypeError, np.int64(3)),
+        (TypeError, [3]),
+        (TypeError, np.array(3, np.int32)),
+        (TypeError, np.array(3.0)),
+        (TypeError, np.array(3, ">i8")),
+        (ValueError, np.array([3])),
+        (ValueError, np.array([], np.int64)),
+    ],
+)
+def test_the_counter_is_a_0d_array_of_int64(error: type[Exception], counter: Any) -> None:
+    check(error, "batch_norm", "num_batches_tracked", num_batches_tracked=counter)
+
+
+# --- axes
+
+
+@pytest.mark.parametrize(
+    "operation", ["mean_var", "layer_norm", "rms_norm", "normalize", "standardize"]
+)
+@pytest.mark.parametrize(
+    ("error", "axis"),
+    [
+        (ValueError, 3),
+        (ValueError, -4),
+        (ValueError, 2**31),
+        (ValueError, 2**80),
+        (ValueError, (0, 3)),
+        (ValueError, (1, 1)),
+        (ValueError, (1, -2)),
+        (ValueError, tuple(range(100))),
+        (TypeError, 1.0),
+        (TypeError, "1"),
+        (TypeError, (0, 1.5)),
+        (TypeError, (0, None)),
+        (TypeError, {}),
+    ],
+)
+def test_bad_axes(operation: str, error: type[Exception], axis: Any) -> None:
+    check(error, operation, "axis", axis=axis)
+
+
+@pytest.mark.parametrize("operation", [*CHANNELS, "weight_norm"])
+@pytest.mark.parametrize(
+    ("error", "axis"),
+    [
+        (ValueError, 3),
+        (ValueError, -4),
+        (ValueError, 2**80),
+        (TypeError, 1.0),
+        (TypeError, "1"),
+        (TypeError, (0, 1.5)),
+    ],
+)
+def test_bad_channel_axes(operation: str, error: type[Exception], axis: Any) -> None:
+    check(error, operation, "channel_axis", channel_axis=axis)
+
+
+@pytest.mark.parametrize("axis", [(1, 1), (1, -2), (1, 3)])
+def test_bad_tuples_of_channel_axes(axis: tuple[int, ...]) -> None:
+    check(ValueError, "batch_norm", "channel_axis", channel_axis=axis)
+
+
+@pytest.mark.parametrize("operation", CHANNELS)
+def test_the_channel_axis_may_not_be_none(operation: str) -> None:
+    check(TypeError, operation, "channel_axis", channel_axis=None)
+
+
+@pytest.mark.parametrize("operation", ["layer_norm", "rms_norm"])
+@pytest.mark.parametrize(
+    ("error", "shape"),
+    [
+        (ValueError, 4),
+        (ValueError, (6,)),
+        (ValueError, (5, 6)),
+        (ValueError, (1, 4, 6, 5)),
+        (ValueError, ()),
+        (ValueError, -5),
+        (TypeError, 5.0),
+        (TypeError, "5"),
+        (TypeError, (6, 5.0)),
+    ],
+)
+def test_bad_normalized_shapes(operation: str, error: type[Exception], shape: Any) -> None:
+    check(error, operation, "normalized_shape", normalized_shape=shape)
+
+
+@pytest.mark.parametrize("operation", ["layer_norm", "rms_norm"])
+def test_normalized_shape_and_axis_exclude_each_other(operation: str) -> None:
+    check(ValueError, operation, "normalized_shape", normalized_shape=5, axis=-1)
+    check(ValueError, operation, "axis", normalized_shape=5, axis=-1)
+
+
+@pytest.mark.parametrize("operation", ["layer_norm", "rms_norm"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_a_weight_in_the_place_of_normalized_shape_is_recognised(
+    operation: str, dtype: Any
+) -> None:
+    check(TypeError, operation, "did you mean weight=?", normalized_shape=np.ones(5, dtype))
+
+
+@pytest.mark.parametrize("operation", [op for op in OPERATIONS if op != "mean_var"])
+def test_an_array_without_axes_is_refused(operation: str) -> None:
+    name = the_array(operation)
+    check(ValueError, operation, "", **{name: np.array(1, np.float32)})
+
+
+@pytest.mark.parametrize("operation", CHANNELS)
+def test_channels_need_an_axis(operation: str) -> None:
+    check(ValueError, operation, "channel_axis", x=np.ones(6, np.float32))
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize(
+    "operation", [op for op in OPERATIONS if op not in ("mean_var", "weight_norm", "standardize")]
+)
+@pytest.mark.parametrize(
+    ("error", "eps"),
+    [
+        (ValueError, -1e-5),
+        (ValueError, float("nan")),
+        (ValueError, float("inf")),
+        (TypeError, "1e-5"),
+        (TypeError, 1j),
+        (TypeError, [1e-5]),
+    ],
+)
+def test_eps_is_a_number_that_is_not_negative(
+    operation: str, error: type[Exception], eps: Any
+) -> None:
+    check(error, operation, "eps", eps=eps)
+
+
+@pytest.mark.parametrize("operation", ["layer_norm", *CHANNELS, "normalize"])
+def test_eps_may_be_none_only_for_rms_norm(operation: str) -> None:
+    check(TypeError, operation, "eps", eps=None)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("error", "threads"),
+    [(ValueError, 0), (ValueError, -1), (TypeError, 2.0), (TypeError, "2"), (ValueError, 2**80)],
+)
+def test_num_threads_is_a_positive_integer(
+    operation: str, error: type[Exception], threads: Any
+) -> None:
+    check(error, operation, "num_threads", num_threads=threads)
+
+
+@pytest.mark.parametrize("operation", ["mean_var", "standardize"])
+@pytest.mark.parametrize(
+    ("error", "correction"),
+    [
+        (ValueError, 4),
+        (ValueError, 5),
+        (ValueError, float("nan")),
+        (TypeError, "1"),
+        (TypeError, None),
+    ],
+)
+def test_the_correction_must_leave_something(
+    operation: str, error: type[Exception], correction: Any
+) -> None:
+    check(error, operation, "correction", correction=correction, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("error", "correction"), [(ValueError, 20), (ValueError, 21), (TypeError, "1")]
+)
+def test_the_running_correction_must_leave_something(
+    error: type[Exception], correction: Any
+) -> None:
+    check(error, "batch_norm", "running_var_correction", running_var_correction=correction)
+
+
+@pytest.mark.parametrize("operation", WITH_BUFFERS)
+@pytest.mark.parametrize(
+    ("error", "momentum"), [(ValueError, float("nan")), (TypeError, "0.1"), (TypeError, [0.1])]
+)
+def test_bad_momentum(operation: str, error: type[Exception], momentum: Any) -> None:
+    check(error, operation, "momentum", momentum=momentum)
+
+
+@pytest.mark.parametrize(
+    ("error", "groups"),
+    [
+        (ValueError, 4),
+        (ValueError, 7),
+        (ValueError, 0),
+        (ValueError, -1),
+        (ValueError, 2**80),
+        (TypeError, 3.0),
+        (TypeError, "3"),
+        (TypeError, None),
+    ],
+)
+def test_the_groups_must_divide_the_channels(error: type[Exception], groups: Any) -> None:
+    check(error, "group_norm", "num_groups", num_groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("error", "p"),
+    [
+        (ValueError, 0),
+        (ValueError, 3),
+        (ValueError, -1),
+        (ValueError, float("nan")),
+        (TypeError, "2"),
+        (TypeError, None),
+    ],
+)
+def test_p_is_1_2_or_inf(error: type[Exception], p: Any) -> None:
+    check(error, "normalize", "p", p=p)
+
+
+# --- too little data
+
+
+def test_training_needs_more_than_one_value_per_channel() -> None:
+    one = {"x": np.ones((1, 6, 1), np.float32), "out": np.full((1, 6, 1), 7, np.float32)}
+    check(ValueError, "batch_norm", "one value", **one)
+    several = {"x": np.ones((4, 6, 1), np.float32), "out": np.full((4, 6, 1), 7, np.float32)}
+    check(ValueError, "instance_norm", "one value", **several)
+
+
+def test_nothing_has_no_mean() -> None:
+    for shape, axis in [((0,), None), ((0, 3), 0), ((3, 0), 1), ((0, 3), None)]:
+        check(ValueError, "mean_var", "x", x=np.empty(shape, np.float32), axis=axis)
+
+
+# --- out
+
+
+@pytest.mark.parametrize("operation", WITH_OUT)
+@pytest.mark.parametrize(
+    "shape", [(), (4, 6), (4, 6, 6), (1, 6, 5), (6, 4, 5), (4, 6, 5, 1), (0, 6, 5)]
+)
+def test_out_must_have_the_shape_of_x(operation: str, shape: tuple[int, ...]) -> None:
+    check(ValueError, operation, "out", out=np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("operation", WITH_OUT)
+@pytest.mark.parametrize("dtype", ["float64", "int32", "float16", "object", ">f4", "complex64"])
+def test_out_must_have_the_dtype_of_x(operation: str, dtype: str) -> None:
+    check(TypeError, operation, "out", out=np.zeros((4, 6, 5), dtype))
+
+
+@each_not_array
+@pytest.mark.parametrize("operation", WITH_OUT)
+def test_out_must_be_an_array(operation: str, thing: Any) -> None:
+    check(TypeError, operation, "out", out=thing)
+
+
+@pytest.mark.parametrize("operation", WITH_OUT)
+def test_out_may_not_be_read_only(operation: str) -> None:
+    out = np.zeros((4, 6, 5), np.float32)
+    out.flags.writeable = False
+    check(ValueError, operation, "out", out=out)
+
+
+@pytest.mark.parametrize("operation", WITH_OUT)
+def test_in_place_needs_a_writable_array(operation: str) -> None:
+    name = the_array(operation)
+    x = good(operation)[name]
+    x.flags.writeable = False
+    check(ValueError, operation, "out", **{name: x}, out=x)
+
+
+@pytest.mark.parametrize("name", ["running_mean", "running_var", "num_batches_tracked"])
+def test_buffers_may_not_be_read_only_in_training(name: str) -> None:
+    buffer = good("batch_norm")[name]
+    buffer.flags.writeable = False
+    check(ValueError, "batch_norm", name, **{name: buffer})
+    if name != "num_batches_tracked":
+        check(ValueError, "instance_norm", name, **{name: buffer})
+
+
+def test_buffers_may_be_read_only_in_evaluation() -> None:
+    arguments = good("batch_norm") | {"training": False}
+    for name in ("running_mean", "running_var"):
+        arguments[name].flags.writeable = False
+    nf.batch_norm(**arguments)
+
+
+# Views of one buffer of 1000 floats, as (x, out): they share an element.
+OVERLAPS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
+    "shifted by one": lambda b: (b[:120].reshape(4, 6, 5), b[1:121].reshape(4, 6, 5)),
+    "the last element": lambda b: (b[:120].reshape(4, 6, 5), b[119:239].reshape(4, 6, 5)),
+    "backwards": lambda b: (b[:120].reshape(4, 6, 5), b[:120].reshape(4, 6, 5)[::-1]),
+    "another order": lambda b: (
+        b[:120].reshape(4, 6, 5),
+        b[:120].reshape(6, 5, 4).transpose(2, 0, 1),
+    ),
+    "another step": lambda b: (b[:240:2].reshape(4, 6, 5), b[:120].reshape(4, 6, 5)),
+    "interleaved that meet": lambda b: (b[:240:2].reshape(4, 6, 5), b[1:361:3].reshape(4, 6, 5)),
+    "by a byte": lambda b: (
+        b[:120].reshape(4, 6, 5),
+        b.view(np.uint8)[477 : 477 + 480].view(np.float32).reshape(4, 6, 5),
+    ),
+    "one repeated row": lambda b: (
+        as_strided(b[:5], (4, 6, 5), (0, 0, 4)),
+        b[:120].reshape(4, 6, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize("overlap", OVERLAPS)
+@pytest.mark.parametrize("operation", WITH_OUT)
+def test_out_may_not_overlap_the_input(operation: str, overlap: str) -> None:
+    x, out = OVERLAPS[overlap](np.arange(1000, dtype=np.float32))
+    check(ValueError, operation, "out", **{the_array(operation): x}, out=out)
+
+
+@pytest.mark.parametrize("operation", WITH_OUT)
+def test_out_may_not_overlap_itself(operation: str) -> None:
+    buffer = np.arange(30, dtype=np.float32)
+    out = as_strided(buffer, (4, 6, 5), (0, 20, 4))
+    check(ValueError, operation, "out", out=out)
+    check(ValueError, operation, "out", **{the_array(operation): out}, out=out)
+
+
+@pytest.mark.parametrize(("operation", "name"), [*PARAMETERS, *BUFFERS, *STATISTICS])
+def test_out_may_not_overlap_a_parameter(operation: str, name: str) -> None:
+    buffer = np.ones(120)
+    shape = (good(operation) | both(operation))[name].shape
+    parameter = buffer[100 : 100 + np.prod(shape, dtype=int)] if shape != (1, 6, 5) else buffer[:30]
+    check(
+        ValueError,
+        operation,
+        name,
+        **both(operation)
+        | {
+            the_array(operation): np.ones((4, 6, 5)),
+            name: parameter.reshape(shape),
+            "out": buffer.reshape(4, 6, 5),
+        },
+    )
+
+
+@pytest.mark.parametrize("operation", WITH_BUFFERS)
+def test_running_statistics_may_not_overlap_the_input_or_each_other(operation: str) -> None:
+    x = np.ones((4, 6, 5))
+    shared = np.ones(7)
+    for name in ("running_mean", "running_var"):
+        check(ValueError, operation, name, x=x, out=None, **{name: x.reshape(-1)[:6]})
+    check(ValueError, operation, "running_", running_mean=shared[:6], running_var=shared[1:])
+    check(ValueError, operation, "running_", running_mean=shared[:6], running_var=shared[:6])
+
+
+# --- what Python itself sees to
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_misspelt_argument_is_refused(operation: str) -> None:
+    with pytest.raises(TypeError, match="threads_num"):
+        getattr(nf, operation)(**good(operation), threads_num=1)
