@@ -53,7 +53,7 @@ def good(operation: str) -> dict[str, Any]:
 
 
 def check(error: type[Exception], operation: str, names: str, **changes: Any) -> None:
-    """With these changes the call raises, in a message with the word `names`; nothing is written."""
+    """So changed, the call raises, in a message with the word `names`, and writes nothing."""
     arguments = good(operation) | changes
     arrays = {k: a for k, a in arguments.items() if isinstance(a, np.ndarray)}
     before = {k: a.tobytes() for k, a in arrays.items()}

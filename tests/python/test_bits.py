@@ -162,6 +162,7 @@ def test_a_mean_over_rows_does_not_depend_on_how_many_there_are(dtype: np.dtype)
         assert_same_bits(nf.mean_var(x[i]), (mean[i], var[i]))
 
 
+# Fewer than 16 channels are summed several rows at once, in another order.
 @pytest.mark.parametrize("window", [slice(0, 64), slice(3, 37), slice(5, 22), slice(0, 70, 2)])
 def test_slicing_channels_before_or_after_gives_the_same_bits(
     window: slice, dtype: np.dtype
