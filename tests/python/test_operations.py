@@ -274,6 +274,12 @@ def test_evaluation_does_not_count_a_batch(rng: np.random.Generator) -> None:
     assert batches == 7
 
 
+def test_a_running_variance_of_zero_without_eps_divides_by_one(dtype: np.dtype) -> None:
+    x = np.array([[1, 2], [3, 4]], dtype)
+    y = nf.batch_norm(x, np.array([1.0, 1.0]), np.array([0.0, 4.0]), eps=0)
+    np.testing.assert_array_equal(y, [[0, 0.5], [2, 1.5]])
+
+
 # --- instance_norm and group_norm
 
 
@@ -509,3 +515,16 @@ def test_an_empty_batch_does_not_poison_running_statistics(
     assert (mean == 2).all()
     assert (var == 3).all()
     assert batches == 5
+
+
+def test_no_channels_are_an_empty_batch(dtype: np.dtype) -> None:
+    x, none = np.empty((4, 0, 5), dtype), np.empty(0)
+    for y in (
+        nf.batch_norm(x, none, none, none, none, training=True),
+        nf.batch_norm(x, none, none, none, none),
+        nf.instance_norm(x, none, none),
+        nf.group_norm(x, 2, none, none),
+        nf.layer_norm(x, axis=1, weight=none),
+        nf.weight_norm(x, none, 1),
+    ):
+        assert (y.shape, y.dtype) == (x.shape, dtype)

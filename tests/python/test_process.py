@@ -100,6 +100,10 @@ def test_calls_from_many_threads_at_once_give_the_same_bits(case: Case, dtype: n
             assert_all_same_bits(together, alone)
 
 
+def test_more_threads_than_a_machine_can_start_are_not_started() -> None:
+    run_python(f"{CALL}\nassert np.array_equal(nf.layer_norm(x, num_threads=1_000_000), y)")
+
+
 INFO = "from normfast import _core; info = _core.info(); "
 
 
