@@ -28,7 +28,7 @@ from normfast.cli.bench.cases import CASES, Case
 from normfast.cli.bench.runner import Runner
 
 INTERRUPTED = 130  # as a shell reports it
-WIDTH = 120  # of the table where there is no terminal to ask
+WIDTH = 120  # of the table; a narrower terminal wraps it, a pipe does not ask
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def run(settings: Settings) -> int:
             with progress_bar() as progress:
                 task = progress.add_task("", total=len(cases))
                 for case in cases:
-                    progress.update(task, description=case.title)
+                    progress.update(task, description=case.title, refresh=True)
                     results.append(runner.run(case))
                     progress.advance(task)
         except KeyboardInterrupt:
@@ -80,8 +80,7 @@ def run(settings: Settings) -> int:
     conditions = report.describe(core, threads, runner.rounds)
     names = [library.name for library in libraries]
     output = Console(highlight=False)
-    if not output.is_terminal:
-        output.width = WIDTH
+    output.width = max(output.width, WIDTH)
     report.print_results(output, conditions, names, results)
     if settings.json is not None:
         settings.json.write_text(report.to_json(conditions, names, results))
@@ -95,13 +94,17 @@ def select(cases: Iterable[Case], words: str) -> list[Case]:
 
 
 def progress_bar() -> Progress:
-    """A bar on stderr that leaves nothing behind."""
+    """A bar on stderr that leaves nothing behind.
+
+    It moves between cases only: a thread that redraws it would disturb what is timed.
+    """
     return Progress(
         TextColumn("{task.description:<50.50}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
+        auto_refresh=False,
         transient=True,
     )
 
