@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import nox
@@ -123,14 +124,14 @@ def sanitizers(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def package(session: nox.Session) -> None:
-    """Build the sdist, from it the wheel, and use the wheel without this clone."""
-    session.install("build")
-    dist = session.create_tmp()
-    session.run("python", "-m", "build", "--outdir", dist)
-    (wheel,) = Path(dist).glob("*.whl")
-    session.install("--force-reinstall", str(wheel))
-    session.chdir(dist)
-    session.run("python", "-c", "import doctest, normfast; print(normfast.__version__)")
+    """Build the sdist and from it the wheel, and use that."""
+    session.install("build", *group("test"))
+    with tempfile.TemporaryDirectory() as dist:
+        session.run("python", "-m", "build", "--outdir", dist)
+        (wheel,) = Path(dist).glob("*.whl")
+        session.install("--force-reinstall", f"{wheel}[cli]")
+    session.run("normfast", "info")
+    session.run("pytest", "tests/python/test_docstrings.py")
 
 
 @nox.session(default=False)

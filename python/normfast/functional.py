@@ -621,8 +621,8 @@ def standardize(
     axis : int or tuple of ints, optional
         The axes of the samples; None: all. The default standardises columns.
     mean, std : ndarray of float32 or float64, optional
-        Statistics to use in place of x's own: those of the training data, as return_stats gave
-        them.
+        Statistics to use in place of x's own, both or neither: those of the training data, as
+        return_stats gave them.
     correction : float
         1: the unbiased variance; 0: the population's.
     out : ndarray, optional
