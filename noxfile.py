@@ -9,7 +9,6 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "cpp", "tests"]
 nox.options.reuse_venv = "yes"
 # pip, not uv, so that pip's own configuration (indexes, local wheels) holds.
 nox.options.default_venv_backend = "virtualenv"
@@ -50,15 +49,6 @@ def format(session: nox.Session) -> None:  # noqa: A001
     session.run("clang-format", "-i", *cpp_files())
 
 
-@nox.session
-def tests(session: nox.Session) -> None:
-    """Install from this clone, then every Python test, the docstrings' examples included."""
-    session.install(
-        *group("test"), f"-Ccmake.define.NORMFAST_WERROR={WERROR}", ".[cli,bench,examples]"
-    )
-    session.run("pytest", *session.posargs)
-
-
 def run_cpp_tests(session: nox.Session, *options: str, env: dict[str, str] | None = None) -> None:
     """Configure, build and test the C++ library in build/SESSION."""
     session.install(*group("cpp"))
@@ -92,6 +82,15 @@ def run_cpp_tests(session: nox.Session, *options: str, env: dict[str, str] | Non
 def cpp(session: nox.Session) -> None:
     """Build the C++ library alone and run its unit tests."""
     run_cpp_tests(session, "-DCMAKE_BUILD_TYPE=Release")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Install from this clone, then every Python test, the docstrings' examples included."""
+    session.install(
+        *group("test"), f"-Ccmake.define.NORMFAST_WERROR={WERROR}", ".[cli,bench,examples]"
+    )
+    session.run("pytest", *session.posargs)
 
 
 @nox.session(default=False)
