@@ -1,0 +1,74 @@
+// From Python objects to the core's arguments. What does not fit is a TypeError or ValueError that
+// names the function, the argument and what was expected, in a line or two.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "normfast/normfast.hpp"
+
+namespace normfast::python {
+
+namespace py = pybind11;
+
+// The arguments of one call of one function.
+class Arguments {
+ public:
+  explicit Arguments(const char* function) : function_(function) {}
+
+  [[noreturn]] void fail(const std::string& what) const;
+  [[noreturn]] void fail_type(const std::string& what) const;
+
+  // An array that must be given; `read` fills the caller's view, which points into it.
+  void array(const char* name, py::handle object, View& view) const;
+  void optional_array(const char* name, py::handle object, View& view) const;
+
+  double number(const char* name, py::handle object) const;
+  int64_t integer(const char* name, py::handle object) const;
+  bool flag(const char* name, py::handle object) const;
+  int threads(py::handle object) const;
+
+  // An int, a tuple of ints, or (where `none` is not 0) None.
+  Axes axes(const char* name, py::handle object, int ndim, Axes none) const;
+  int one_axis(const char* name, py::handle object, int ndim) const;
+  // The trailing axes, by their sizes.
+  Axes trailing(py::handle shape, const View& x) const;
+
+ private:
+  int checked_axis(const char* name, int64_t value, int ndim) const;
+
+  const char* function_;
+};
+
+// The type of an object, short: "list", "torch.Tensor".
+std::string type_name(py::handle object);
+
+// Where results go: the caller's `out`, or a new array in the memory order of x.
+class Result {
+ public:
+  Result(const Arguments& arguments, py::handle out, py::handle x, const View& like, View& view);
+  py::object take() { return std::move(array_); }
+
+ private:
+  py::object array_;
+};
+
+// A new float64 array of x's axes, the reduced ones of size 1 or left out.
+py::object new_statistics(const View& x, Axes reduced, bool keepdims);
+double* float64_data(const py::object& array);
+
+// Calls body, without the GIL where there is work enough to pay for letting it go.
+template <class Body>
+void compute(const View& x, Body body) {
+  constexpr int64_t kWorthwhile = 16 * 1024;
+  if (x.size() < kWorthwhile) {
+    body();
+  } else {
+    py::gil_scoped_release released;
+    body();
+  }
+}
+
+}  // namespace normfast::python

@@ -1,0 +1,29 @@
+// What this build and this machine are.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace normfast {
+
+struct Info {
+  std::string version;
+  std::string cpu;
+  std::string isa;
+  std::vector<std::string> isas_available;
+  std::vector<std::string> isas_built;
+  bool openmp;
+  bool cuda;
+  int threads;  // of a call that does not say
+  std::string threads_why;
+  std::int64_t l1d, l2, l3;  // bytes; 0: unknown
+};
+
+// Throws ValueError where NORMFAST_ISA names what this processor cannot run.
+Info info();
+
+// Changes the kernels of the whole process, for tests and measurements. Throws ValueError.
+void use_isa(const std::string& name);
+
+}  // namespace normfast

@@ -1,0 +1,3 @@
+#pragma once
+
+#define NORMFAST_VERSION "0.1.0"

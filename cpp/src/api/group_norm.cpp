@@ -1,0 +1,27 @@
+#include "api/problem.hpp"
+
+namespace normfast {
+
+void group_norm(const View& x, int64_t num_groups, int channel_axis, const GroupNorm& options) {
+  if (x.ndim < 2) throw ValueError("group_norm: x has " + std::to_string(x.ndim) +
+                                   " dimensions, expected at least 2");
+  const int batch_axis = channel_axis == 0 ? 1 : 0;
+  Problem problem("group_norm", x, ~(axis(channel_axis) | axis(batch_axis)), options);
+  const int64_t channels = x.shape[channel_axis];
+  if (num_groups < 1) {
+    problem.fail("num_groups is " + std::to_string(num_groups) + ", expected at least 1");
+  }
+  if (channels % num_groups != 0) {
+    problem.fail("num_groups is " + std::to_string(num_groups) + ", expected a divisor of the " +
+                 std::to_string(channels) + " channels");
+  }
+  problem.check_eps(options.eps);
+  problem.rule.eps = options.eps;
+  problem.split(channel_axis, num_groups);
+  const AxisList axes = axes_of(axis(channel_axis), x.ndim);
+  problem.weight("weight", options.weight, axes);
+  problem.bias("bias", options.bias, axes);
+  problem.run();
+}
+
+}  // namespace normfast

@@ -1,0 +1,20 @@
+#include "api/problem.hpp"
+
+namespace normfast {
+
+void mean_var(const View& x, Axes reduced, const MeanVar& options) {
+  Problem problem("mean_var", x, reduced, options);
+  const int64_t count = problem.count(), statistics = problem.statistics();
+  if (count == 0 && statistics > 0) problem.fail("x is empty along the axes averaged over");
+  const double freedom = static_cast<double>(count) - options.correction;
+  if (!(freedom > 0) && statistics > 0) {
+    problem.fail("correction is " + std::to_string(options.correction) + ", expected less than " +
+                 std::to_string(count) + ", the number of elements averaged over");
+  }
+  problem.report_m2();
+  problem.run();
+  double* const var = options.statistics.scale;
+  for (int64_t i = 0; i < statistics && var; ++i) var[i] /= freedom;
+}
+
+}  // namespace normfast

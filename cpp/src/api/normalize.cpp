@@ -1,0 +1,35 @@
+#include "api/problem.hpp"
+
+namespace normfast {
+
+void normalize(const View& x, Axes reduced, const Normalize& options) {
+  Problem problem("normalize", x, reduced, options);
+  problem.check_eps(options.eps);
+  problem.rule.divisor = options.norm == Norm::kL1   ? Divisor::kL1
+                         : options.norm == Norm::kL2 ? Divisor::kL2
+                                                     : Divisor::kLargest;
+  problem.rule.report = Report::kDivisor;
+  problem.rule.eps = options.eps;
+  problem.run();
+}
+
+void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options) {
+  Problem problem("weight_norm", v, ~channels, options);
+  problem.rule.divisor = Divisor::kL2;
+  problem.rule.report = Report::kDivisor;
+  if (g.ndim == v.ndim) {
+    // torch keeps g with the other axes of size 1.
+    for (int i = 0; i < v.ndim; ++i) {
+      const int64_t expected = channels & axis(i) ? v.shape[i] : 1;
+      if (g.shape[i] != expected) {
+        problem.fail("g has shape " + shape_text(g.shape, g.ndim) + ", expected one length a row");
+      }
+    }
+    problem.broadcast_weight("g", g);
+  } else {
+    problem.weight("g", g, axes_of(channels, v.ndim));
+  }
+  problem.run();
+}
+
+}  // namespace normfast

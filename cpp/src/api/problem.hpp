@@ -1,0 +1,106 @@
+// What every operation does around its own rule: check the arguments, lay the problem out, run it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "normfast/normfast.hpp"
+#include "run/work.hpp"
+
+namespace normfast {
+
+// How an argument lies along the axes of x: the axis its k-th dimension belongs to.
+struct AxisList {
+  int n = 0;
+  int axis[kMaxDims];
+  void push(int a) { axis[n++] = a; }
+};
+
+AxisList axes_of(Axes set, int ndim);
+Axes all_axes(int ndim);
+
+std::string describe(const View& a);
+std::string shape_text(const int64_t* shape, int n);
+
+class Problem {
+ public:
+  // x: float32 or float64, at least one axis where the operation needs one.
+  Problem(const char* operation, const View& x, Axes reduced, const Common& common);
+
+  Rule rule;
+
+  [[noreturn]] void fail(const std::string& what) const;
+  [[noreturn]] void fail_type(const std::string& what) const;
+
+  // Cuts an axis into `groups` kept pieces whose elements are reduced. Before any parameter.
+  void split(int axis, int64_t groups);
+
+  // Parameters of one dimension an axis of the list, floating point.
+  void check_parameter(const char* name, const View& view, const AxisList& axes) const;
+  void weight(const char* name, const View& view, const AxisList& axes);
+  void bias(const char* name, const View& view, const AxisList& axes);
+  // Parameters of as many dimensions as x, each of its size or 1.
+  void broadcast_weight(const char* name, const View& view);
+  void broadcast_bias(const char* name, const View& view);
+
+  // An array the operation writes beside `out`: checked, and kept apart from all the others.
+  void check_updated(const char* name, const View& view);
+  // An array it reads.
+  void check_read(const char* name, const View& view);
+
+  void check_eps(double eps) const;
+
+  // Statistics that are known instead of computed: one entry a statistic, in its order.
+  void give(std::vector<double> mean, std::vector<double> rstd);
+
+  // The float64 value at each statistic of an array with one dimension an axis of the list.
+  std::vector<double> spread(const View& view, const AxisList& axes) const;
+
+  int64_t count() const;       // elements a statistic
+  int64_t statistics() const;  // number of statistics
+  bool empty() const { return x_.size() == 0; }
+
+  // Keeps each statistic's mean and m2, for running statistics.
+  void keep_moments();
+  double mean(int64_t i) const { return work_.mean[i]; }
+  double m2(int64_t i) const { return work_.m2[i]; }
+  // Writes m2 where the caller asked for the scale.
+  void report_m2();
+
+  // Nothing has been written until here.
+  void run();
+
+ private:
+  struct Named {
+    const char* name;
+    const View* view;
+  };
+  // A parameter in the computing type: where it lies, or converted.
+  struct Parameter {
+    const char* data = nullptr;
+    int64_t step[kMaxDims + 1] = {};
+    std::unique_ptr<double[]> copy;
+  };
+
+  void check_output();
+  void check_apart(const char* name, const View& view) const;
+  void place(Parameter& p, const View& view, const int64_t* steps);
+  void place_along(Parameter& p, const char* name, const View& view, const AxisList& axes);
+  void place_broadcast(Parameter& p, const char* name, const View& view);
+  template <class T>
+  void run_as(const Kernels<T>& kernels);
+
+  const char* operation_;
+  const View& x_;
+  const Common& common_;
+  Axes reduced_;
+  int split_axis_ = -1;
+  int64_t groups_ = 1;
+  Parameter weight_, bias_;
+  std::vector<double> given_mean_, given_rstd_, kept_mean_, kept_m2_;
+  std::vector<Named> read_, written_;
+  Work work_;
+};
+
+}  // namespace normfast

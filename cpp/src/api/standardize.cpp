@@ -1,0 +1,56 @@
+#include "api/problem.hpp"
+
+namespace normfast {
+namespace {
+
+// One value a statistic: with the averaged axes left out, or kept with size 1.
+AxisList statistic_axes(const Problem& problem, const char* name, const View& view, const View& x,
+                        Axes reduced) {
+  AxisList kept = axes_of(~reduced, x.ndim);
+  if (view.ndim != x.ndim || kept.n == x.ndim) {
+    problem.check_parameter(name, view, kept);
+    return kept;
+  }
+  for (int i = 0; i < x.ndim; ++i) {
+    const int64_t expected = reduced & axis(i) ? 1 : x.shape[i];
+    if (view.dtype == DType::kInt64 || view.shape[i] != expected) {
+      problem.fail(std::string(name) + " has " + describe(view) +
+                   ", expected one value for each statistic of x, " + describe(x));
+    }
+  }
+  return axes_of(all_axes(x.ndim), x.ndim);
+}
+
+}  // namespace
+
+void standardize(const View& x, Axes reduced, const Standardize& options) {
+  Problem problem("standardize", x, reduced, options);
+  reduced &= all_axes(x.ndim);
+  if (options.mean.given() != options.deviation.given()) {
+    problem.fail(options.mean.given() ? "std is None, but mean is given"
+                                      : "mean is None, but std is given");
+  }
+  if (options.mean.given()) {
+    const AxisList mean_axes = statistic_axes(problem, "mean", options.mean, x, reduced);
+    const AxisList std_axes = statistic_axes(problem, "std", options.deviation, x, reduced);
+    problem.check_read("mean", options.mean);
+    problem.check_read("std", options.deviation);
+    std::vector<double> deviation = problem.spread(options.deviation, std_axes), rstd = deviation;
+    for (double& v : rstd) v = v == 0 ? 1 : 1 / v;
+    problem.give(problem.spread(options.mean, mean_axes), std::move(rstd));
+    problem.run();
+    if (double* scale = options.statistics.scale) {
+      std::copy(deviation.begin(), deviation.end(), scale);
+    }
+    return;
+  }
+  problem.rule.report = Report::kDivisor;
+  problem.rule.correction = options.correction;
+  if (!problem.empty() && !(static_cast<double>(problem.count()) - options.correction > 0)) {
+    problem.fail("correction is " + std::to_string(options.correction) + ", expected less than " +
+                 std::to_string(problem.count()) + ", the number of elements averaged over");
+  }
+  problem.run();
+}
+
+}  // namespace normfast

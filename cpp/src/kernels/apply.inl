@@ -1,0 +1,84 @@
+// One pass that reads x and writes y. Subtract first, then one fma: x*a + b with b = -mean*a would
+// lose every digit of a large mean.
+
+namespace normfast {
+namespace {
+
+enum class Affine { kNone, kUniform, kWeight, kBias, kBoth };
+
+template <Affine A, class T, class V>
+struct AffineMap {
+  const T* weight;
+  const T* bias;
+  V w, b;
+
+  AffineMap(const T* weight_, const T* bias_) : weight(weight_), bias(bias_) {
+    if constexpr (A == Affine::kUniform) {
+      w = V::set(weight ? *weight : T(1));
+      b = V::set(bias ? *bias : T(-0.0));
+    }
+  }
+  template <class Load>
+  V operator()(V v, Load load) const {
+    if constexpr (A == Affine::kUniform) return fma(v, w, b);
+    if constexpr (A == Affine::kWeight) return v * load(weight);
+    if constexpr (A == Affine::kBias) return v + load(bias);
+    if constexpr (A == Affine::kBoth) return fma(v, load(weight), load(bias));
+    return v;
+  }
+};
+
+// Calls body with Affine as a compile-time constant.
+template <class T, class Body>
+void choose_affine(const T* weight, const T* bias, int64_t step, Body body) {
+  if (!weight && !bias) return body(std::integral_constant<Affine, Affine::kNone>{});
+  if (step == 0) return body(std::integral_constant<Affine, Affine::kUniform>{});
+  if (!bias) return body(std::integral_constant<Affine, Affine::kWeight>{});
+  if (!weight) return body(std::integral_constant<Affine, Affine::kBias>{});
+  body(std::integral_constant<Affine, Affine::kBoth>{});
+}
+
+// y[i] = map(x[i], load), where load(p) gives the same lanes of another array.
+template <class V, class T, class Map>
+void map_run(const T* x, T* y, int64_t count, Map map) {
+  constexpr int64_t L = V::kLanes;
+  int64_t i = 0;
+  for (; i + L <= count; i += L) {
+    map(V::load(x + i), [i](const T* p) { return V::load(p + i); }).store(y + i);
+  }
+  if (i < count) {
+    const int64_t m = count - i;
+    map(V::load(x + i, m), [i, m](const T* p) { return V::load(p + i, m); }).store(y + i, m);
+  }
+}
+
+template <class T>
+void apply_row(const T* x, T* y, int64_t count, Normalizer<T> n, const T* weight, const T* bias,
+               int64_t step) noexcept {
+  using V = typename Lanes<T>::V;
+  const V center = V::set(n.center), scale = V::set(n.scale), shift = V::set(n.shift);
+  choose_affine(weight, bias, step, [&](auto affine) {
+    const AffineMap<affine(), T, V> then(weight, bias);
+    map_run<V>(x, y, count, [&](V v, auto load) {
+      return then(fma(v - center, scale, shift), load);
+    });
+  });
+}
+
+template <class T>
+void apply_lines(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t lines,
+                 int64_t lanes, const T* center, const T* scale, const T* shift, const T* weight,
+                 const T* bias, int64_t step) noexcept {
+  using V = typename Lanes<T>::V;
+  choose_affine(weight, bias, step, [&](auto affine) {
+    const AffineMap<affine(), T, V> then(weight, bias);
+    for (int64_t r = 0; r < lines; ++r) {
+      map_run<V>(x + r * x_stride, y + r * y_stride, lanes, [&](V v, auto load) {
+        return then(fma(v - load(center), load(scale), load(shift)), load);
+      });
+    }
+  });
+}
+
+}  // namespace
+}  // namespace normfast

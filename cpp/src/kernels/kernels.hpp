@@ -1,0 +1,81 @@
+// What the kernels are: the constants that fix every rounding, and the table each ISA fills in.
+//
+// Kernels are single-threaded, noexcept and allocate nothing. This header is seen by files compiled
+// for different ISAs, so it holds no function that a compiler could emit.
+#pragma once
+
+#include <cstdint>
+
+namespace normfast {
+
+// Numerical blocks. They are part of the results' definition (docs/numerics.md): changing one changes
+// bits and may break the error bound. None may depend on the machine.
+inline constexpr int64_t kGroup = 512;       // elements whose float32 sums are then kept in float64
+inline constexpr int64_t kRowChunk = 16384;  // elements between two merges of Moments
+inline constexpr int64_t kRowDirect = 96;    // rows up to this length are summed in float64 at once
+inline constexpr int64_t kLineGroup = 32;    // columns: lines whose float32 sums are then widened
+inline constexpr int64_t kLineChunk = 1024;  // columns: lines between two merges of Moments
+
+// What is reduced. The last three are moments about zero and leave their result in m2.
+enum class Reduction : int { kMoments, kSquares, kMagnitudes, kMaximum };
+inline constexpr int kReductions = 4;
+
+// The statistics of `count` numbers: their mean as a sum of two doubles, and the sum of squared
+// deviations from it (or the sum of squares, of magnitudes, the largest magnitude).
+struct Moments {
+  double count;
+  double mean;
+  double mean_lo;
+  double m2;
+};
+
+// The affine map of one statistic: y = (x - center) * scale + shift.
+template <class T>
+struct Normalizer {
+  T center;
+  T scale;
+  T shift;
+};
+
+// Every kernel of one element type. The list below is the only one: tables, agreement tests and
+// microbenchmarks are made from it.
+template <class T>
+struct Kernels {
+  // Statistics of `count` <= kRowChunk elements; group i of kGroup elements starts at groups[i], or,
+  // where groups is null, at x + i * kGroup. Squares whose mean is under `tiny` are taken in float64.
+  using ReduceRow = Moments (*)(const T* x, const T* const* groups, int64_t count,
+                                double tiny) noexcept;
+
+  // Adds the sums of `lines` <= kLineGroup lines to sum[lane] and square[lane]; each element less
+  // center[lane] (null: zero).
+  using AddLines = void (*)(const T* x, int64_t stride, int64_t lines, int64_t lanes,
+                            const T* center, double* sum, double* square) noexcept;
+
+  // The same, every operation in float64.
+  using AddLinesExact = void (*)(const T* x, int64_t stride, int64_t lines, int64_t lanes,
+                                 const double* center, double* sum, double* square) noexcept;
+
+  // y = (x - center) * scale + shift, then y * weight[i * step] + bias[i * step], step 0 or 1;
+  // weight, bias or both may be null.
+  using ApplyRow = void (*)(const T* x, T* y, int64_t count, Normalizer<T> n, const T* weight,
+                            const T* bias, int64_t step) noexcept;
+
+  // The same for `lines` lines with one center, scale and shift a lane.
+  using ApplyLines = void (*)(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t lines,
+                              int64_t lanes, const T* center, const T* scale, const T* shift,
+                              const T* weight, const T* bias, int64_t step) noexcept;
+
+  ReduceRow reduce_row[kReductions];
+  AddLines add_lines[kReductions];
+  AddLinesExact add_lines_exact[kReductions];
+  ApplyRow apply_row;
+  ApplyLines apply_lines;
+};
+
+struct KernelTable {
+  const char* isa;
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+}  // namespace normfast

@@ -1,0 +1,377 @@
+// Statistics of rows and columns. Included after one vector header; see numerics.md for the essay.
+//
+// The sums of a group are kept in the element type, sixteen (or eight) lanes wide, and widened to
+// float64 after it. They are trusted only where the data read shows that nothing cancelled:
+// m2 = Q - S*S/n may lose half of Q, no more. Otherwise the same elements are summed again in float64.
+
+#include <type_traits>
+
+namespace normfast {
+namespace {
+
+template <class T>
+struct Lanes;
+template <>
+struct Lanes<float> {
+  using V = F32;
+};
+template <>
+struct Lanes<double> {
+  using V = F64;
+};
+
+F64 fold(F64 a) { return a; }
+
+// Sixteen consecutive elements in float64.
+struct Wide {
+  F64 lo, hi;
+};
+
+Wide load_wide(const float* x) {
+  const F32 v = F32::load(x);
+  return {widen_low(v), widen_high(v)};
+}
+Wide load_wide(const float* x, int64_t count) {
+  const F32 v = F32::load(x, count);
+  return {widen_low(v), widen_high(v)};
+}
+Wide load_wide(const double* x) { return {F64::load(x), F64::load(x + 8)}; }
+Wide load_wide(const double* x, int64_t count) {
+  if (count <= 8) return {F64::load(x, count), F64::set(0)};
+  return {F64::load(x), F64::load(x + 8, count - 8)};
+}
+Wide keep(Wide a, int64_t count) {
+  if (count <= 8) return {keep(a.lo, count), F64::set(0)};
+  return {a.lo, keep(a.hi, count - 8)};
+}
+
+// How one reduction turns a vector into what is added to S and to Q.
+template <Reduction R, class V>
+struct Accumulator {
+  V s = V::set(0);
+  V q[4] = {V::set(0), V::set(0), V::set(0), V::set(0)};
+
+  void add(V d0, V d1, V d2, V d3) {
+    if constexpr (R == Reduction::kMoments) s = s + ((d0 + d1) + (d2 + d3));
+    add_one<0>(d0);
+    add_one<1>(d1);
+    add_one<2>(d2);
+    add_one<3>(d3);
+  }
+
+  // The tail: vector j goes to s and to q[j].
+  template <int J>
+  void add_last(V d) {
+    if constexpr (R == Reduction::kMoments) s = s + d;
+    add_one<J>(d);
+  }
+
+  V squares() const {
+    if constexpr (R == Reduction::kMaximum) {
+      return max_magnitude(max_magnitude(q[0], q[1]), max_magnitude(q[2], q[3]));
+    } else {
+      return (q[0] + q[1]) + (q[2] + q[3]);
+    }
+  }
+
+ private:
+  template <int J>
+  void add_one(V d) {
+    if constexpr (R == Reduction::kMagnitudes) {
+      q[J] = q[J] + abs(d);
+    } else if constexpr (R == Reduction::kMaximum) {
+      q[J] = max_magnitude(q[J], abs(d));
+    } else {
+      q[J] = fma(d, d, q[J]);
+    }
+  }
+};
+
+template <Reduction R>
+F64 combine(F64 a, F64 b) {
+  if constexpr (R == Reduction::kMaximum) return max_magnitude(a, b);
+  return a + b;
+}
+
+template <Reduction R>
+F64 fold_squares(F64 a) {
+  return a;
+}
+template <Reduction R>
+F64 fold_squares(F32 a) {
+  if constexpr (R == Reduction::kMaximum) return max_magnitude(widen_low(a), widen_high(a));
+  return fold(a);
+}
+
+template <Reduction R>
+double total(F64 a) {
+  if constexpr (R != Reduction::kMaximum) return sum(a);
+  double lane[8];
+  a.store(lane);
+  double largest = lane[0];
+  for (int i = 1; i < 8; ++i) {
+    if (lane[i] > largest || lane[i] != lane[i]) largest = lane[i];
+    if (largest != largest) break;
+  }
+  return largest;
+}
+
+// ---- rows -------------------------------------------------------------------------------------
+
+template <Reduction R, bool kShift, class V, class T>
+void add_group(const T* x, int64_t n, V c, F64& S, F64& Q) {
+  constexpr int64_t L = V::kLanes;
+  const auto get = [&](int64_t i) {
+    const V v = V::load(x + i);
+    if constexpr (kShift) return v - c;
+    return v;
+  };
+  // A lane beyond the end is selected to zero: x - c would be -c there.
+  const auto get_some = [&](int64_t i) {
+    if (n - i >= L) return get(i);
+    V v = V::load(x + i, n - i);
+    if constexpr (kShift) v = keep(v - c, n - i);
+    return v;
+  };
+  Accumulator<R, V> a;
+  int64_t i = 0;
+  for (; i + 4 * L <= n; i += 4 * L) a.add(get(i), get(i + L), get(i + 2 * L), get(i + 3 * L));
+  if (i < n) a.template add_last<0>(get_some(i));
+  if (i + L < n) a.template add_last<1>(get_some(i + L));
+  if (i + 2 * L < n) a.template add_last<2>(get_some(i + 2 * L));
+  if (i + 3 * L < n) a.template add_last<3>(get_some(i + 3 * L));
+  if constexpr (R == Reduction::kMoments) S = S + fold(a.s);
+  Q = combine<R>(Q, fold_squares<R>(a.squares()));
+}
+
+template <class T>
+struct Groups {
+  const T* x;
+  const T* const* groups;
+  const T* operator[](int64_t g) const { return groups ? groups[g] : x + g * kGroup; }
+};
+
+// Float64 sums about c over all n elements, in the order of the lanes of add_group.
+template <Reduction R, class T>
+void sum_exact(Groups<T> x, int64_t n, double center, double& S, double& Q) {
+  const F64 c = F64::set(center);
+  Wide s = {F64::set(0), F64::set(0)}, q = s;
+  const auto add = [&](Wide v) {
+    if constexpr (R == Reduction::kMoments) s = {s.lo + v.lo, s.hi + v.hi};
+    if constexpr (R == Reduction::kMagnitudes) {
+      q = {q.lo + abs(v.lo), q.hi + abs(v.hi)};
+    } else if constexpr (R == Reduction::kMaximum) {
+      q = {max_magnitude(q.lo, abs(v.lo)), max_magnitude(q.hi, abs(v.hi))};
+    } else {
+      q = {fma(v.lo, v.lo, q.lo), fma(v.hi, v.hi, q.hi)};
+    }
+  };
+  for (int64_t g = 0; g * kGroup < n; ++g) {
+    const T* p = x[g];
+    const int64_t m = n - g * kGroup < kGroup ? n - g * kGroup : kGroup;
+    int64_t i = 0;
+    for (; i + 16 <= m; i += 16) {
+      const Wide v = load_wide(p + i);
+      add({v.lo - c, v.hi - c});
+    }
+    if (i < m) {
+      const Wide v = load_wide(p + i, m - i);
+      add(keep({v.lo - c, v.hi - c}, m - i));
+    }
+  }
+  S = sum(s.lo + s.hi);
+  Q = total<R>(combine<R>(q.lo, q.hi));
+}
+
+// c + t as a sum of two doubles, exact.
+Moments moments_about(double n, double c, double t, double m2) {
+  const double hi = c + t;
+  const double part = hi - c;
+  const double lo = (c - (hi - part)) + (t - part);
+  return {n, hi, lo, m2 < 0 ? 0 : m2};
+}
+
+// About the first element: it is one of the data, so S*S/n exceeds m2 at most n-fold, which float64
+// has digits to spare for where the data is float32. Long float64 rows are centred a second time.
+template <Reduction R, class T>
+Moments reduce_exact(Groups<T> x, int64_t n) {
+  const double count = static_cast<double>(n);
+  double S = 0, Q = 0;
+  if constexpr (R != Reduction::kMoments) {
+    sum_exact<R>(x, n, 0, S, Q);
+    return {count, 0, 0, Q};
+  }
+  double c = x[0][0];
+  sum_exact<R>(x, n, c, S, Q);
+  if (sizeof(T) == sizeof(double) && n > kRowDirect) {
+    c += S / count;
+    sum_exact<R>(x, n, c, S, Q);
+  }
+  const double t = S / count;
+  return moments_about(count, c, t, Q - S * t);
+}
+
+template <Reduction R, class T>
+Moments reduce_row(const T* first, const T* const* groups, int64_t n, double tiny) noexcept {
+  using V = typename Lanes<T>::V;
+  const Groups<T> x = {first, groups};
+  const double count = static_cast<double>(n);
+  if (n <= kRowDirect) return reduce_exact<R>(x, n);
+
+  F64 S = F64::set(0), Q = F64::set(0);
+  const auto add = [&](auto shift, int64_t g, V c) {
+    const int64_t left = n - g * kGroup;
+    add_group<R, decltype(shift)::value>(x[g], left < kGroup ? left : kGroup, c, S, Q);
+  };
+  using Raw = std::false_type;
+  using Shifted = std::true_type;
+  const V zero = V::set(0);
+  const int64_t number = (n + kGroup - 1) / kGroup;
+
+  if constexpr (R != Reduction::kMoments) {
+    for (int64_t g = 0; g < number; ++g) add(Raw{}, g, zero);
+    const double q = total<R>(Q);
+    if constexpr (R == Reduction::kMaximum) return {count, 0, 0, q};
+    // Positive forms, so that a NaN fails them. Q - Q is 0 for a finite Q only.
+    if (q >= (R == Reduction::kSquares ? tiny * count : 0) && q - q == 0) return {count, 0, 0, q};
+    return reduce_exact<R>(x, n);
+  }
+
+  // A probe decides between raw sums and sums about c: one group of a long row, or its first elements.
+  T c = 0;
+  bool centred = false;
+  if (n > kGroup) {
+    add(Raw{}, 0, zero);
+    const double s = sum(S), q = sum(Q), mean = s / kGroup;
+    centred = q - s * mean >= 0.6 * q;
+    if (!centred) {
+      c = static_cast<T>(mean);
+      S = Q = F64::set(0);
+    }
+  } else {
+    const T* p = x[0];
+    const T eighth = static_cast<T>(0.125);
+    c = (((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))) * eighth;
+  }
+  if (centred) {
+    for (int64_t g = 1; g < number; ++g) add(Raw{}, g, zero);
+  } else {
+    const V center = V::set(c);
+    for (int64_t g = 0; g < number; ++g) add(Shifted{}, g, center);
+  }
+  const double s = sum(S), q = sum(Q), t = s / count, m2 = q - s * t;
+  if (m2 >= 0.5 * q && q >= tiny * count && q - q == 0) return moments_about(count, c, t, m2);
+  return reduce_exact<R>(x, n);
+}
+
+// ---- columns ----------------------------------------------------------------------------------
+
+void add_to(double* p, F64 v, int64_t count) {
+  if (count >= 8) {
+    (F64::load(p) + v).store(p);
+  } else if (count > 0) {
+    (F64::load(p, count) + v).store(p, count);
+  }
+}
+
+void max_to(double* p, F64 v, int64_t count) {
+  if (count >= 8) {
+    max_magnitude(F64::load(p), v).store(p);
+  } else if (count > 0) {
+    max_magnitude(F64::load(p, count), v).store(p, count);
+  }
+}
+
+template <Reduction R>
+void put(double* p, F64 v, int64_t count) {
+  if constexpr (R == Reduction::kMaximum) {
+    max_to(p, v, count);
+  } else {
+    add_to(p, v, count);
+  }
+}
+
+template <Reduction R>
+void put(double* p, F32 v, int64_t count) {
+  put<R>(p, widen_low(v), count);
+  put<R>(p + 8, widen_high(v), count - 8);
+}
+
+template <Reduction R, bool kWhole, bool kShift, class V, class T>
+void add_tile(const T* x, int64_t stride, int64_t lines, int64_t lanes, V c, double* sum,
+              double* square) {
+  const auto get = [&](int64_t i) {
+    V v;
+    if constexpr (kWhole) {
+      v = V::load(x + i * stride);
+    } else {
+      v = V::load(x + i * stride, lanes);
+    }
+    if constexpr (kShift) v = v - c;
+    return v;
+  };
+  Accumulator<R, V> a;
+  int64_t i = 0;
+  for (; i + 4 <= lines; i += 4) a.add(get(i), get(i + 1), get(i + 2), get(i + 3));
+  if (i < lines) a.template add_last<0>(get(i));
+  if (i + 1 < lines) a.template add_last<1>(get(i + 1));
+  if (i + 2 < lines) a.template add_last<2>(get(i + 2));
+  if constexpr (R == Reduction::kMoments) put<Reduction::kMoments>(sum, a.s, lanes);
+  put<R>(square, a.squares(), lanes);
+}
+
+template <Reduction R, class T>
+void add_lines(const T* x, int64_t stride, int64_t lines, int64_t lanes, const T* center,
+               double* sum, double* square) noexcept {
+  using V = typename Lanes<T>::V;
+  constexpr int64_t L = V::kLanes;
+  const V zero = V::set(0);
+  int64_t i = 0;
+  if (center == nullptr) {
+    for (; i + L <= lanes; i += L) {
+      add_tile<R, true, false>(x + i, stride, lines, L, zero, sum + i, square + i);
+    }
+    if (i < lanes) {
+      add_tile<R, false, false>(x + i, stride, lines, lanes - i, zero, sum + i, square + i);
+    }
+    return;
+  }
+  for (; i + L <= lanes; i += L) {
+    add_tile<R, true, true>(x + i, stride, lines, L, V::load(center + i), sum + i, square + i);
+  }
+  if (i < lanes) {
+    const V c = V::load(center + i, lanes - i);
+    add_tile<R, false, true>(x + i, stride, lines, lanes - i, c, sum + i, square + i);
+  }
+}
+
+F64 load_f64(const float* x, int64_t count) {
+  return widen_low(F32::load(x, count));
+}
+F64 load_f64(const double* x, int64_t count) { return F64::load(x, count); }
+
+template <Reduction R, class T>
+void add_lines_exact(const T* x, int64_t stride, int64_t lines, int64_t lanes,
+                     const double* center, double* sum, double* square) noexcept {
+  for (int64_t i = 0; i < lanes; i += 8) {
+    const int64_t m = lanes - i < 8 ? lanes - i : 8;
+    const F64 c = F64::load(center + i, m);
+    F64 s = F64::load(sum + i, m), q = F64::load(square + i, m);
+    for (int64_t r = 0; r < lines; ++r) {
+      const F64 d = load_f64(x + r * stride + i, m) - c;
+      if constexpr (R == Reduction::kMoments) s = s + d;
+      if constexpr (R == Reduction::kMagnitudes) {
+        q = q + abs(d);
+      } else if constexpr (R == Reduction::kMaximum) {
+        q = max_magnitude(q, abs(d));
+      } else {
+        q = fma(d, d, q);
+      }
+    }
+    s.store(sum + i, m);
+    q.store(square + i, m);
+  }
+}
+
+}  // namespace
+}  // namespace normfast

@@ -1,0 +1,106 @@
+#include "parallel/parallel.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <thread>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace normfast {
+namespace {
+
+int cores_by_affinity() {
+#ifdef __linux__
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// Cores a container may use; 0 where there is no limit.
+double cgroup_quota() {
+  std::string quota;
+  double period = 0;
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  if (v2 >> quota >> period && quota != "max" && period > 0) return std::stod(quota) / period;
+  double us = 0;
+  std::ifstream q1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+  std::ifstream p1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  if (q1 >> us && p1 >> period && us > 0 && period > 0) return us / period;
+  return 0;
+}
+
+ThreadPolicy choose_threads() {
+  if (const char* text = std::getenv("OMP_NUM_THREADS")) {
+    const int n = std::atoi(text);  // "4,2" (nested levels) counts as 4
+    if (n > 0) return {n, "OMP_NUM_THREADS"};
+  }
+  const int cores = cores_by_affinity();
+  const double quota = cgroup_quota();
+  if (quota > 0 && quota < cores) {
+    return {std::max(1, static_cast<int>(quota + 0.5)), "cgroup quota"};
+  }
+  return {cores, "processors this process may run on"};
+}
+
+std::atomic<bool> forked{false};
+std::atomic<bool> threads_started{false};
+
+#if defined(__unix__) || defined(__APPLE__)
+const int watch_forks = pthread_atfork(nullptr, nullptr, [] {
+  // A child of a process that never started threads may start its own.
+  if (threads_started) forked = true;
+});
+#endif
+
+}  // namespace
+
+const ThreadPolicy& default_threads() {
+  static const ThreadPolicy policy = choose_threads();
+  return policy;
+}
+
+bool built_with_openmp() {
+#ifdef _OPENMP
+  return true;
+#else
+  return false;
+#endif
+}
+
+void parallel_for(int threads, int64_t tasks, void (*body)(void*, int64_t, int64_t), void* self) {
+  threads = static_cast<int>(std::min<int64_t>(threads, tasks));
+#ifdef _OPENMP
+  if (threads > 1 && !forked && !omp_in_parallel()) {
+    threads_started = true;
+    std::exception_ptr error;
+#pragma omp parallel num_threads(threads)
+    {
+      const int64_t t = omp_get_thread_num(), n = omp_get_num_threads();
+      try {
+        body(self, tasks * t / n, tasks * (t + 1) / n);
+      } catch (...) {
+#pragma omp critical(normfast_error)
+        error = std::current_exception();
+      }
+    }
+    if (error) std::rethrow_exception(error);
+    return;
+  }
+#endif
+  body(self, 0, tasks);
+}
+
+}  // namespace normfast

@@ -1,0 +1,34 @@
+// Threads: the only room that knows of OpenMP.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+namespace normfast {
+
+// Threads a call may use where it does not say: OMP_NUM_THREADS, else affinity and cgroup quota.
+struct ThreadPolicy {
+  int threads;
+  std::string why;
+};
+
+const ThreadPolicy& default_threads();
+bool built_with_openmp();
+
+// Calls body(begin, end) for ranges that cover [0, tasks), one a thread. Which thread takes which
+// range changes no result. Exceptions come out once all threads are done. In a child of fork() it
+// runs on one thread: OpenMP's own are gone there.
+void parallel_for(int threads, int64_t tasks, void (*body)(void*, int64_t, int64_t), void* self);
+
+template <class Body>
+void parallel_for(int threads, int64_t tasks, Body&& body) {
+  parallel_for(
+      threads, tasks,
+      [](void* self, int64_t begin, int64_t end) {
+        (*static_cast<std::remove_reference_t<Body>*>(self))(begin, end);
+      },
+      &body);
+}
+
+}  // namespace normfast

@@ -1,0 +1,77 @@
+#include "plan/plan.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace normfast {
+namespace {
+
+// Broadcast dimensions (stride 0) go outside: nothing is gained by walking them first.
+int64_t distance(const Dim& dim) {
+  const int64_t step = dim.step[kX];
+  return step == 0 ? std::numeric_limits<int64_t>::max() : std::abs(step);
+}
+
+}  // namespace
+
+Plan make_plan(const Layout& layout) {
+  int order[kMaxDims + 1];
+  int n = 0;
+  for (int i = 0; i < layout.ndim; ++i) {
+    if (layout.dims[i].size != 1) order[n++] = i;
+  }
+  std::stable_sort(order, order + n, [&](int a, int b) {
+    return distance(layout.dims[a]) > distance(layout.dims[b]);
+  });
+  const auto reduced = [&](int i) { return layout.reduced[order[i]]; };
+  const auto size = [&](int begin, int end) {
+    return std::accumulate(order + begin, order + end, int64_t{1},
+                           [&](int64_t s, int i) { return s * layout.dims[i].size; });
+  };
+  // The outermost dimension of the block of one kind that ends before `end`.
+  const auto block = [&](int end) {
+    int begin = end - 1;
+    while (begin > 0 && reduced(begin - 1) == reduced(end - 1)) --begin;
+    return begin;
+  };
+
+  Plan plan;
+  plan.form = Form::kRows;
+  int lanes = n;  // dimensions from here on are lanes
+  if (n > 0) {
+    const int tail = block(n);
+    if (!reduced(n - 1)) {
+      plan.form = Form::kColumns;
+      lanes = tail;
+    } else if (tail > 1 && size(tail, n) < kFold) {
+      const int kept = block(tail);
+      if (kept > 0) {
+        plan.form = Form::kColumns;
+        plan.fold = size(tail, n);
+        lanes = kept;
+      }
+    }
+  }
+  for (int i = 0; i < n; ++i) {
+    const Dim& dim = layout.dims[order[i]];
+    if (reduced(i)) {
+      plan.sequence.push(dim, kX + 1);
+      plan.apply.push(dim);
+    } else if (i < lanes) {
+      plan.units.push(dim);
+    }
+    if (i >= lanes) {
+      plan.lanes.push(dim);
+    } else if (reduced(i)) {
+      plan.lines.push(dim);
+    }
+  }
+  if (plan.form == Form::kColumns && plan.fold == 1 && plan.lanes.size() < kStackBelow &&
+      plan.lines.size() >= kStackLines) {
+    plan.stack = kStack;
+  }
+  return plan;
+}
+
+}  // namespace normfast

@@ -1,0 +1,57 @@
+// From axes, shape and strides to the canonical problem. Pure: no data, no SIMD, no machine.
+//
+// Some dimensions are reduced (their elements share a mean and variance), the rest are kept. Sorted
+// by the strides of x they read from the outside in, for example, as "kept reduced" (layer norm) or
+// "reduced kept" (batch norm, channels last). Which of two forms the problem has depends on that
+// order and on the sizes alone, never on gaps, so that a strided array gives the bits of its copy:
+//
+// rows     a statistic is a sequence of elements, all its reduced dimensions in order;
+// columns  a statistic is a lane: the innermost dimensions lie side by side, `lines` of them are
+//          accumulated. Lanes may then be merged into one statistic, `fold` neighbours (short
+//          planes, channels-last groups) or `stack` lines laid side by side (few channels).
+#pragma once
+
+#include "plan/nest.hpp"
+
+namespace normfast {
+
+inline constexpr int64_t kFold = 128;        // inner reduced sizes under this are folded
+inline constexpr int64_t kStackBelow = 16;   // fewer lanes than this are stacked,
+inline constexpr int64_t kStack = 16;        // so many lines side by side,
+inline constexpr int64_t kStackLines = 512;  // where there are at least so many
+
+struct Layout {
+  int ndim = 0;
+  Dim dims[kMaxDims + 1];
+  bool reduced[kMaxDims + 1];
+
+  Layout() noexcept {}
+  void push(const Dim& dim, bool is_reduced) {
+    dims[ndim] = dim;
+    reduced[ndim++] = is_reduced;
+  }
+};
+
+enum class Form { kRows, kColumns };
+
+struct Plan {
+  Form form;
+  Nest units;     // kept dimensions, one statistic (rows) or one set of lanes (columns) each
+  Nest sequence;  // all reduced dimensions, joined wherever x allows it: reads one statistic
+  Nest apply;     // the same, joined where every operand allows it
+  Nest lines;     // columns: the reduced dimensions that are not lanes
+  Nest lanes;     // columns: the innermost dimensions
+  int64_t fold = 1;
+  int64_t stack = 1;
+
+  int64_t count() const { return sequence.size(); }
+  // Weight and bias are constant over each statistic (rows) or down each lane (columns).
+  bool affine_follows() const {
+    const Nest& within = form == Form::kRows ? apply : lines;
+    return within.still(kWeight) && within.still(kBias);
+  }
+};
+
+Plan make_plan(const Layout& layout);
+
+}  // namespace normfast

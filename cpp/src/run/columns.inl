@@ -1,0 +1,420 @@
+// Columns: a unit is a strip of lanes that stays in cache, a part is the Moments of each of its
+// statistics over one chunk of lines.
+#pragma once
+
+#include <vector>
+
+#include "run/sequence.inl"
+
+namespace normfast {
+
+inline constexpr int64_t kStrip = 512;               // lanes of a strip at most
+inline constexpr int64_t kNarrow = 64;               // lines shorter than this are applied several at once
+inline constexpr int64_t kStripBytes = 512 * 1024;   // x of a strip, where that leaves kNarrow lanes
+
+template <class T>
+class Columns {
+ public:
+  struct Place {
+    Offsets at;
+    int64_t begin, end;  // lanes
+  };
+
+  struct Exact {
+    int64_t lane;
+    Statistic statistic;
+  };
+
+  struct State {
+    T center[kStrip], scale[kStrip], shift[kStrip];
+    int64_t repeat;            // so many lines' lanes stand side by side above
+    std::vector<Exact> exact;  // lanes beyond the fast kernels
+  };
+
+  Columns(const Work& work, const Kernels<T>& kernels)
+      : work_(work),
+        kernels_(kernels),
+        reduction_(work.rule.reduction()),
+        add_lines_(kernels.add_lines[static_cast<int>(reduction_)]),
+        add_lines_exact_(kernels.add_lines_exact[static_cast<int>(reduction_)]),
+        sequence_(work, kernels),
+        lines_(work.plan.lines),
+        lanes_(work.plan.lanes),
+        fold_(work.plan.fold),
+        stack_(work.plan.stack),
+        tiny_(tiny_square<T>(work.rule.eps)),
+        follows_(work.plan.affine_follows()) {
+    const int64_t fitting = kStripBytes / static_cast<int64_t>(sizeof(T)) / lines_.size();
+    const int64_t strip = std::clamp(fitting / 16 * 16, kNarrow, kStrip);
+    strip_ = std::min(lanes_.size(), fold_ > 1 ? std::max<int64_t>(strip / fold_, 1) * fold_ : strip);
+    strips_ = (lanes_.size() + strip_ - 1) / strip_;
+    const auto walks = [&](Operand o, const char* base) {
+      return lanes_.ndim() <= 1 && (lanes_.size() == 1 || lanes_.inner_step(o) == sizeof(T)) &&
+             aligned<T>(base, lanes_, o) && aligned<T>(base, lines_, o) &&
+             aligned<T>(base, work.plan.units, o);
+    };
+    reads_ = walks(kX, work.x);
+    writes_ = walks(kY, work.y);
+    step_ = affine_lies<T>(work, lanes_, 0) ? 0 : 1;
+    affine_lies_ = lanes_.ndim() <= 1 && affine_lies<T>(work, lanes_, step_) &&
+                   reachable<T>(work, lanes_) && reachable<T>(work, lines_) &&
+                   reachable<T>(work, work.plan.units);
+  }
+
+  int64_t units() const { return work_.plan.units.size() * strips_; }
+  int64_t chunks() const { return full_chunks() + (lines_.size() % stack_ != 0); }
+  int64_t part_size() const { return 1 + 3 * (strip_ / fold_); }
+
+  Place place(int64_t unit) const {
+    const int64_t begin = unit % strips_ * strip_;
+    return {offsets_of(work_.plan.units, unit / strips_), begin,
+            std::min(lanes_.size(), begin + strip_)};
+  }
+
+  void reduce(const Place& place, int64_t c, double* part) const {
+    Lanes lanes;
+    const Lines lines = lines_of(c);
+    const int64_t width = (place.end - place.begin) * lines.stack;
+    reduce_lanes(place, lines, width, lanes);
+
+    const int64_t statistics = (place.end - place.begin) / fold_;
+    const int64_t members = lines.stack * fold_;
+    const double count = static_cast<double>(lines.count());
+    part[0] = count * static_cast<double>(members);
+    for (int64_t s = 0; s < statistics; ++s) {
+      const Moments m = join(lanes, fold_ > 1 ? s * fold_ : s, fold_ > 1 ? 1 : statistics,
+                             members, count);
+      store(m, part, s);
+    }
+  }
+
+  void merge_into(double* total, const double* part) const {
+    const int64_t statistics = strip_ / fold_;
+    const double count = total[0];
+    for (int64_t s = 0; s < statistics; ++s) {
+      total[0] = count;
+      const Moments m = merge(reduction_, load(total, s), load(part, s));
+      store(m, total, s);
+      total[0] = m.count;
+    }
+  }
+
+  void finish(const Place& place, const double* total, State& state) const {
+    state.exact.clear();
+    Statistic statistic;
+    int64_t l = 0;
+    for_runs(lanes_, place.begin, place.end, [&](int64_t, const Offsets& o, int64_t count) {
+      Offsets at = place.at;
+      at.add(o, 1);
+      for (int64_t i = 0; i < count; ++i, ++l, at.add(lanes_.inner().step, 1)) {
+        if (l % fold_ == 0) statistic = finish_one(at, total, l / fold_);
+        if (!work_.y) continue;
+        const T* weight = follows_ ? pointer<T>(work_.weight, at[kWeight]) : nullptr;
+        const T* bias = follows_ ? pointer<T>(work_.bias, at[kBias]) : nullptr;
+        Normalizer<T> n;
+        if (!fold(statistic, weight, bias, n)) {
+          state.exact.push_back({l, statistic});
+        }
+        state.center[l] = n.center;
+        state.scale[l] = n.scale;
+        state.shift[l] = n.shift;
+      }
+    });
+    repeat(l, state);
+  }
+
+  void apply(const Place& place, int64_t c, const State& state) const {
+    const Lines lines = lines_of(c);
+    const bool direct = reads_ && writes_ && follows_ && state.exact.empty();
+    for_runs(lines_, lines.begin, lines.end, [&](int64_t, const Offsets& o, int64_t count) {
+      Offsets at = place.at;
+      at.add(o, 1);
+      if (direct) {
+        apply_direct(place, at, count, state);
+      } else {
+        for (int64_t i = 0; i < count; ++i) {
+          apply_line(place, at, state);
+          if (lines_.ndim() > 0) at.add(lines_.inner().step, 1);
+        }
+      }
+    });
+  }
+
+ private:
+  // The lines of one chunk, and how many of them lie side by side.
+  struct Lines {
+    int64_t begin, end, stack;
+    int64_t count() const { return (end - begin) / stack; }
+  };
+
+  struct Lanes {
+    double mean[kStrip], mean_lo[kStrip], m2[kStrip];
+  };
+
+  struct Block {
+    const T* x;
+    int64_t stride;
+  };
+
+  int64_t full_chunks() const {
+    return (lines_.size() / stack_ + kLineChunk - 1) / kLineChunk;
+  }
+
+  // The last chunk of stacked lines is what did not fill a stack.
+  Lines lines_of(int64_t c) const {
+    const int64_t whole = lines_.size() / stack_ * stack_;
+    if (c == full_chunks()) return {whole, lines_.size(), 1};
+    const int64_t begin = c * kLineChunk * stack_;
+    return {begin, std::min(whole, begin + kLineChunk * stack_), stack_};
+  }
+
+  static Moments load(const double* part, int64_t s, int64_t n) {
+    return {part[0], part[1 + s], part[1 + n + s], part[1 + 2 * n + s]};
+  }
+  Moments load(const double* part, int64_t s) const { return load(part, s, strip_ / fold_); }
+  void store(const Moments& m, double* part, int64_t s) const {
+    const int64_t n = strip_ / fold_;
+    part[1 + s] = m.mean;
+    part[1 + n + s] = m.mean_lo;
+    part[1 + 2 * n + s] = m.m2;
+  }
+
+  // Lines [begin, end): where they lie if that is regular, through the tile otherwise.
+  Block block(const Place& place, int64_t begin, int64_t end, int64_t stack) const {
+    const int64_t width = place.end - place.begin;
+    const int64_t unit = sizeof(T);
+    if (reads_) {
+      const int64_t step = lines_.inner_step(kX);
+      Block found = {nullptr, step * stack / unit};
+      for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
+        if (i == begin && count == end - begin && (stack == 1 || step == width * unit)) {
+          found.x = reinterpret_cast<const T*>(work_.x + place.at[kX] + o[kX]) + place.begin;
+        }
+      });
+      if (found.x) return found;
+    }
+    T* p = tile<T>();
+    for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
+      for (int64_t k = 0; k < count; ++k) {
+        gather(lanes_, kX, work_.x + place.at[kX] + o[kX] + k * lines_.inner_step(kX), place.begin,
+               place.end, p + (i + k - begin) * width);
+      }
+    });
+    return {p, width * stack};
+  }
+
+  // body(block, lines) for each group of the chunk from group `first` on.
+  template <class Body>
+  void for_groups(const Place& place, const Lines& lines, int64_t first, Body body) const {
+    const int64_t group = kLineGroup * lines.stack;
+    for (int64_t b = lines.begin + first * group; b < lines.end; b += group) {
+      const int64_t e = std::min(lines.end, b + group);
+      body(block(place, b, e, lines.stack), (e - b) / lines.stack);
+    }
+  }
+
+  void reduce_lanes(const Place& place, const Lines& lines, int64_t width, Lanes& out) const {
+    const int64_t n = lines.count();
+    if (n <= kLineGroup) return reduce_exact(place, lines, 0, width, out);
+    const double count = static_cast<double>(n);
+    double sum[kStrip], square[kStrip];
+    T center[kStrip];
+    const T* shift = nullptr;
+    const auto zero = [&] {
+      std::fill_n(sum, width, 0.0);
+      std::fill_n(square, width, 0.0);
+    };
+    const auto add = [&](int64_t first) {
+      for_groups(place, lines, first, [&](const Block& b, int64_t m) {
+        add_lines_(b.x, b.stride, m, width, shift, sum, square);
+      });
+    };
+    zero();
+    if (reduction_ == Reduction::kMoments) {
+      // The probe of the first group: lanes whose mean is far from zero are summed about it.
+      const Block b = block(place, lines.begin, lines.begin + kLineGroup * lines.stack, lines.stack);
+      add_lines_(b.x, b.stride, kLineGroup, width, nullptr, sum, square);
+      bool all_centred = true;
+      for (int64_t l = 0; l < width; ++l) {
+        const double mean = sum[l] / kLineGroup;
+        const bool centred = square[l] - sum[l] * mean >= 0.6 * square[l];
+        center[l] = centred ? T(0) : static_cast<T>(mean);
+        all_centred &= centred;
+      }
+      if (!all_centred) {
+        shift = center;
+        zero();
+      }
+      add(all_centred ? 1 : 0);
+    } else {
+      std::fill_n(center, width, T(0));
+      add(0);
+    }
+    for (int64_t l = 0; l < width; ++l) {
+      const double s = sum[l], q = square[l], t = s / count;
+      double m2 = q;
+      bool trusted = q - q == 0;  // finite
+      if (reduction_ == Reduction::kMoments) {
+        m2 = q - s * t;
+        trusted &= m2 >= 0.5 * q && q >= tiny_ * count;
+      } else if (reduction_ == Reduction::kSquares) {
+        trusted &= q >= tiny_ * count;
+      } else if (reduction_ == Reduction::kMaximum) {
+        trusted = true;
+      }
+      if (!trusted) {
+        const int64_t tile_begin = l / 8 * 8, tile_end = std::min(width, tile_begin + 8);
+        Lanes exact;
+        reduce_exact(place, lines, tile_begin, tile_end, exact);
+        out.mean[l] = exact.mean[l];
+        out.mean_lo[l] = exact.mean_lo[l];
+        out.m2[l] = exact.m2[l];
+        continue;
+      }
+      two_sum(static_cast<double>(center[l]), t, out.mean[l], out.mean_lo[l]);
+      if (reduction_ != Reduction::kMoments) out.mean[l] = out.mean_lo[l] = 0;
+      out.m2[l] = m2;
+    }
+  }
+
+  // Lanes [first, last) in float64, about their first element; see reduce.inl.
+  void reduce_exact(const Place& place, const Lines& lines, int64_t first, int64_t last,
+                    Lanes& out) const {
+    const int64_t n = lines.count(), width = last - first;
+    const double count = static_cast<double>(n);
+    double center[kStrip], sum[kStrip], square[kStrip];
+    std::fill_n(center, width, 0.0);
+    const bool moments = reduction_ == Reduction::kMoments;
+    const bool again = moments && sizeof(T) == sizeof(double) && n > kRowDirect;
+    for (int pass = 0; pass < (again ? 2 : 1); ++pass) {
+      for (int64_t l = 0; l < width && pass > 0; ++l) center[l] += sum[l] / count;
+      std::fill_n(sum, width, 0.0);
+      std::fill_n(square, width, 0.0);
+      bool started = !moments || pass > 0;
+      for_groups(place, lines, 0, [&](const Block& b, int64_t m) {
+        const T* x = b.x + first;
+        for (int64_t l = 0; l < width && !started; ++l) center[l] = static_cast<double>(x[l]);
+        started = true;
+        add_lines_exact_(x, b.stride, m, width, center, sum, square);
+      });
+    }
+    for (int64_t l = 0; l < width; ++l) {
+      const double s = sum[l], q = square[l], t = s / count;
+      const double m2 = moments ? q - s * t : q;
+      two_sum(center[l], moments ? t : 0, out.mean[first + l], out.mean_lo[first + l]);
+      out.m2[first + l] = m2 < 0 ? 0 : m2;
+    }
+  }
+
+  // `members` lanes of the same count become one statistic: Chan's merge without its divisions. The
+  // means are taken about the first of them, which is one of the data, so little cancels.
+  Moments join(const Lanes& lanes, int64_t first, int64_t step, int64_t members,
+               double count) const {
+    Moments m = {count, lanes.mean[first], lanes.mean_lo[first], lanes.m2[first]};
+    if (members == 1) return m;
+    const double n = static_cast<double>(members);
+    double d_sum = 0, d_square = 0;
+    for (int64_t i = 1; i < members; ++i) {
+      const int64_t l = first + i * step;
+      if (reduction_ == Reduction::kMaximum) {
+        m.m2 = larger_magnitude(m.m2, lanes.m2[l]);
+        continue;
+      }
+      m.m2 += lanes.m2[l];
+      const double d = (lanes.mean[l] - m.mean) + (lanes.mean_lo[l] - m.mean_lo);
+      d_sum += d;
+      d_square += d * d;
+    }
+    m.count = count * n;
+    if (reduction_ != Reduction::kMoments) return m;
+    const double between = d_square - d_sum * (d_sum / n);
+    m.m2 += between < 0 ? 0 : count * between;
+    const double mean = m.mean;
+    two_sum(mean, d_sum / n + m.mean_lo, m.mean, m.mean_lo);
+    return m;
+  }
+
+  Statistic finish_one(const Offsets& at, const double* total, int64_t s) const {
+    return finish_statistic<T>(work_, sequence_, at,
+                               total ? load(total, s) : Moments{});
+  }
+
+  void repeat(int64_t lanes, State& state) const {
+    state.repeat = 1;
+    if (!work_.y || lanes >= kNarrow || lanes != lanes_.size()) return;
+    state.repeat = std::min(kStrip / lanes, lines_.size());
+    for (T* p : {state.center, state.scale, state.shift}) {
+      for (int64_t i = lanes; i < state.repeat * lanes; ++i) p[i] = p[i - lanes];
+    }
+  }
+
+  void apply_direct(const Place& place, const Offsets& at, int64_t count,
+                    const State& state) const {
+    const int64_t unit = sizeof(T), lanes = place.end - place.begin;
+    const T* x = reinterpret_cast<const T*>(work_.x + at[kX]) + place.begin;
+    T* y = reinterpret_cast<T*>(work_.y + at[kY]) + place.begin;
+    const int64_t xs = lines_.inner_step(kX) / unit, ys = lines_.inner_step(kY) / unit;
+    const auto apply = [&](int64_t first, int64_t lines, int64_t together) {
+      kernels_.apply_lines(x + first * xs, xs * together, y + first * ys, ys * together, lines,
+                           lanes * together, state.center, state.scale, state.shift, nullptr,
+                           nullptr, 0);
+    };
+    const int64_t k = xs == lanes && ys == lanes ? state.repeat : 1;
+    apply(0, count / k, k);
+    if (count % k) apply(count / k * k, 1, count % k);
+  }
+
+  // One line, with whatever lies elsewhere copied in and out.
+  void apply_line(const Place& place, const Offsets& at, const State& state) const {
+    const int64_t lanes = place.end - place.begin;
+    T x_copy[kStrip], y_copy[kStrip];
+    const T* x = x_copy;
+    if (reads_ && state.exact.empty()) {
+      x = reinterpret_cast<const T*>(work_.x + at[kX]) + place.begin;
+    } else {
+      gather(lanes_, kX, work_.x + at[kX], place.begin, place.end, x_copy);
+    }
+    T* y = writes_ ? reinterpret_cast<T*>(work_.y + at[kY]) + place.begin : y_copy;
+    const auto apply = [&](const T* weight, const T* bias, int64_t step) {
+      kernels_.apply_lines(x, 0, y, 0, 1, lanes, state.center, state.scale, state.shift, weight,
+                           bias, step);
+    };
+    if (follows_) {
+      apply(nullptr, nullptr, 0);
+    } else if (affine_lies_) {
+      const int64_t first = place.begin * step_;
+      const T* weight = pointer<T>(work_.weight, at[kWeight]);
+      const T* bias = pointer<T>(work_.bias, at[kBias]);
+      apply(weight ? weight + first : nullptr, bias ? bias + first : nullptr, step_);
+    }
+    if ((!follows_ && !affine_lies_) || !state.exact.empty()) {
+      const AffineTile<T> affine(work_, lanes_, at, place.begin, place.end);
+      if (!follows_ && !affine_lies_) apply(affine.weight, affine.bias, 1);
+      for (const Exact& e : state.exact) {
+        y[e.lane] = normfast::apply_exact(e.statistic, x[e.lane],
+                                          affine.weight ? affine.weight + e.lane : nullptr,
+                                          affine.bias ? affine.bias + e.lane : nullptr);
+      }
+    }
+    if (!writes_) scatter(lanes_, kY, work_.y + at[kY], place.begin, place.end, y);
+  }
+
+  const Work& work_;
+  const Kernels<T>& kernels_;
+  const Reduction reduction_;
+  const typename Kernels<T>::AddLines add_lines_;
+  const typename Kernels<T>::AddLinesExact add_lines_exact_;
+  const Sequence<T> sequence_;
+  const Nest& lines_;
+  const Nest& lanes_;
+  const int64_t fold_;
+  const int64_t stack_;
+  const double tiny_;
+  const bool follows_;
+  int64_t strip_, strips_;
+  bool reads_, writes_;  // lanes of x, of y can be walked where they lie
+  bool affine_lies_;
+  int64_t step_;  // of weight and bias along the lanes, where they lie directly
+};
+
+}  // namespace normfast

@@ -1,0 +1,105 @@
+// Rows: a unit is one statistic, a part is the Moments of one of its chunks.
+#pragma once
+
+#include "run/sequence.inl"
+
+namespace normfast {
+
+// Runs shorter than this are gathered, several to a tile.
+inline constexpr int64_t kShortRun = 64;
+
+template <class T>
+class Rows {
+ public:
+  struct State {
+    Statistic statistic;
+    Normalizer<T> normalizer;
+    bool fits;
+  };
+
+  Rows(const Work& work, const Kernels<T>& kernels)
+      : work_(work),
+        kernels_(kernels),
+        sequence_(work, kernels),
+        nest_(work.plan.apply),
+        follows_(work.plan.affine_follows()) {
+    const bool long_runs = nest_.ndim() <= 1 || nest_.inner_size() >= kShortRun;
+    direct_ = long_runs && contiguous<T>(nest_) && reachable<T>(work, work.plan.units) &&
+              reachable<T>(work, nest_);
+    step_ = affine_lies<T>(work, nest_, 0) ? 0 : 1;
+    if (!follows_) direct_ &= affine_lies<T>(work, nest_, step_);
+  }
+
+  int64_t units() const { return work_.plan.units.size(); }
+  Offsets place(int64_t unit) const { return offsets_of(work_.plan.units, unit); }
+  int64_t chunks() const { return sequence_.chunks(); }
+  int64_t part_size() const { return 4; }  // a Moments
+
+  void reduce(const Offsets& at, int64_t c, double* part) const {
+    store(sequence_.chunk(work_.x + at[kX], c), part);
+  }
+  void merge_into(double* total, const double* part) const {
+    store(merge(work_.rule.reduction(), load(total), load(part)), total);
+  }
+
+  void finish(const Offsets& at, const double* total, State& state) const {
+    state.statistic = finish_statistic<T>(work_, sequence_, at, load(total));
+    const T* weight = follows_ ? pointer<T>(work_.weight, at[kWeight]) : nullptr;
+    const T* bias = follows_ ? pointer<T>(work_.bias, at[kBias]) : nullptr;
+    state.fits =
+        fold(state.statistic, weight, bias, state.normalizer);
+  }
+
+  void apply(const Offsets& at, int64_t c, const State& state) const {
+    const int64_t begin = c * kRowChunk;
+    const int64_t end = std::min(nest_.size(), begin + kRowChunk);
+    if (direct_ && state.fits) {
+      apply_direct(at, begin, end, state);
+    } else {
+      apply_tiles(at, begin, end, state);
+    }
+  }
+
+ private:
+  static void store(const Moments& m, double* p) {
+    p[0] = m.count, p[1] = m.mean, p[2] = m.mean_lo, p[3] = m.m2;
+  }
+  static Moments load(const double* p) { return {p[0], p[1], p[2], p[3]}; }
+
+  void apply_direct(const Offsets& at, int64_t begin, int64_t end, const State& state) const {
+    for_runs(nest_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
+      const T* x = reinterpret_cast<const T*>(work_.x + at[kX] + o[kX]);
+      T* y = reinterpret_cast<T*>(work_.y + at[kY] + o[kY]);
+      const T* w = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight] + o[kWeight]);
+      const T* b = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias] + o[kBias]);
+      kernels_.apply_row(x, y, count, state.normalizer, w, b, step_);
+    });
+  }
+
+  void apply_tiles(const Offsets& at, int64_t begin, int64_t end, const State& state) const {
+    T x[kGroup];
+    for (; begin < end; begin += kGroup) {
+      const int64_t stop = std::min(end, begin + kGroup), count = stop - begin;
+      gather(nest_, kX, work_.x + at[kX], begin, stop, x);
+      const AffineTile<T> affine(work_, nest_, at, begin, stop);
+      if (!state.fits) {
+        apply_exact(state.statistic, x, x, count, affine.weight, affine.bias);
+      } else if (follows_) {
+        kernels_.apply_row(x, x, count, state.normalizer, nullptr, nullptr, 0);
+      } else {
+        kernels_.apply_row(x, x, count, state.normalizer, affine.weight, affine.bias, 1);
+      }
+      scatter(nest_, kY, work_.y + at[kY], begin, stop, x);
+    }
+  }
+
+  const Work& work_;
+  const Kernels<T>& kernels_;
+  const Sequence<T> sequence_;
+  const Nest& nest_;
+  const bool follows_;
+  bool direct_;
+  int64_t step_;  // of weight and bias, where they lie directly
+};
+
+}  // namespace normfast

@@ -1,0 +1,116 @@
+// From a statistic to the map that is applied: the little arithmetic there is between two passes.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "plan/moments.hpp"
+
+namespace normfast {
+
+// What x - center is divided by.
+enum class Divisor { kDeviation, kRootMeanSquare, kL2, kL1, kLargest };
+
+// Which statistic is reported beside the mean: what x - mean is multiplied by, or what it is divided
+// by where eps is left out.
+enum class Report { kReciprocal, kDivisor };
+
+struct Rule {
+  Divisor divisor = Divisor::kDeviation;
+  Report report = Report::kReciprocal;
+  double eps = 0;
+  double correction = 0;
+
+  Reduction reduction() const {
+    switch (divisor) {
+      case Divisor::kDeviation:
+        return Reduction::kMoments;
+      case Divisor::kL1:
+        return Reduction::kMagnitudes;
+      case Divisor::kLargest:
+        return Reduction::kMaximum;
+      default:
+        return Reduction::kSquares;
+    }
+  }
+};
+
+// A statistic ready to be applied, of data that was multiplied by `pre` (a power of two, 1 but for
+// float64 data near the ends of its range): y = ((x * pre - mean) - mean_lo) * rstd.
+struct Statistic {
+  double pre = 1;
+  double mean = 0;
+  double mean_lo = 0;
+  double rstd = 1;
+};
+
+// Squares whose mean is below this may have lost digits to underflow; with an eps that dwarfs them
+// it does not matter. Float32 squares are sums of floats, float64 ones of doubles.
+template <class T>
+double tiny_square(double eps) {
+  if (eps >= 0x1p-100) return 0;
+  return sizeof(T) == sizeof(float) ? 0x1p-122 : 0x1p-900;
+}
+
+inline double divisor(const Rule& rule, const Moments& m, double pre) {
+  // eps is scaled as the data is. Its root first: pre * pre may overflow.
+  const double root = std::sqrt(rule.eps) * pre;
+  switch (rule.divisor) {
+    case Divisor::kDeviation:
+      return std::sqrt(m.m2 / (m.count - rule.correction) + (pre == 1 ? rule.eps : root * root));
+    case Divisor::kRootMeanSquare:
+      return std::sqrt(m.m2 / m.count + (pre == 1 ? rule.eps : root * root));
+    case Divisor::kL2: {
+      const double norm = std::sqrt(m.m2);
+      return norm < rule.eps * pre ? rule.eps * pre : norm;
+    }
+    default:
+      return m.m2 < rule.eps * pre ? rule.eps * pre : m.m2;
+  }
+}
+
+inline Statistic finish(const Rule& rule, const Moments& m, double pre) {
+  const double d = divisor(rule, m, pre);
+  // Nothing to divide by: x - mean is 0 throughout, and 0 * 1 is the answer.
+  return {pre, m.mean, m.mean_lo, d == 0 ? 1 : 1 / d};
+}
+
+inline double reported(const Rule& rule, const Moments& m, const Statistic& s) {
+  if (rule.report == Report::kReciprocal) return s.rstd * s.pre;
+  Rule plain = rule;
+  plain.eps = 0;
+  return divisor(plain, m, s.pre) / s.pre;
+}
+
+// The statistic as the fast kernels take it, times weight and plus bias where those are constant
+// over it. Says no where float32 would over- or underflow, or the data has to be scaled first: then
+// apply_exact does it. The choice is made a statistic, so that no neighbour can change it.
+template <class T>
+bool fold(const Statistic& s, const T* weight, const T* bias, Normalizer<T>& n) {
+  const double w = weight ? static_cast<double>(*weight) : 1;
+  const double scale = s.rstd * w;
+  bool fits = s.pre == 1;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    const auto normal = [](double v) { return v >= 0x1p-107 && v <= 0x1p126; };
+    fits = normal(s.rstd) && (scale == 0 || normal(std::fabs(scale))) &&
+           std::fabs(s.mean) <= static_cast<double>(std::numeric_limits<float>::max());
+  }
+  n.center = static_cast<T>(s.mean);
+  n.scale = static_cast<T>(scale);
+  // -0 adds nothing, not even to the sign of a zero.
+  const double b = bias ? static_cast<double>(*bias) : -0.0;
+  const double rest = (static_cast<double>(n.center) - s.mean) - s.mean_lo;
+  n.shift = static_cast<T>(rest != 0 ? rest * scale + b : b);
+  return fits;
+}
+
+// One element in float64 from end to end.
+template <class T>
+T apply_exact(const Statistic& s, T x, const T* weight, const T* bias) {
+  double y = ((static_cast<double>(x) * s.pre - s.mean) - s.mean_lo) * s.rstd;
+  if (weight) y *= static_cast<double>(*weight);
+  if (bias) y += static_cast<double>(*bias);
+  return static_cast<T>(y);
+}
+
+}  // namespace normfast

@@ -1,0 +1,74 @@
+#include "parallel/parallel.hpp"
+#include "run/columns.inl"
+#include "run/rows.inl"
+
+namespace normfast {
+namespace {
+
+// Both forms run alike. Where there are units enough for the threads, each thread takes whole units:
+// reduce, merge, apply while the data is still in cache. Otherwise the chunks of all units are
+// reduced, then merged, then applied. Merges go by the chunks' order, so both give the same bits.
+template <class Form>
+void execute(const Form& form, const Work& work) {
+  using State = typename Form::State;
+  const int64_t units = form.units(), chunks = form.chunks(), size = form.part_size();
+  const bool reduces = !work.given_rstd;
+
+  if (work.threads == 1 || chunks == 1 || units >= 4 * work.threads) {
+    parallel_for(work.threads, units, [&](int64_t begin, int64_t end) {
+      constexpr int64_t kInline = 8;
+      double small[kInline];
+      std::vector<double> large(2 * size > kInline ? 2 * size : 0);
+      double* total = large.empty() ? small : large.data();
+      double* part = total + size;
+      State state;
+      for (int64_t u = begin; u < end; ++u) {
+        const auto place = form.place(u);
+        for (int64_t c = 0; c < chunks && reduces; ++c) {
+          form.reduce(place, c, c == 0 ? total : part);
+          if (c > 0) form.merge_into(total, part);
+        }
+        form.finish(place, total, state);
+        for (int64_t c = 0; c < chunks && work.y; ++c) form.apply(place, c, state);
+      }
+    });
+    return;
+  }
+
+  std::vector<double> parts(static_cast<std::size_t>(units * chunks * size));
+  std::vector<State> states(static_cast<std::size_t>(units));
+  const auto part = [&](int64_t u, int64_t c) { return parts.data() + (u * chunks + c) * size; };
+  if (reduces) {
+    parallel_for(work.threads, units * chunks, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        form.reduce(form.place(i / chunks), i % chunks, part(i / chunks, i % chunks));
+      }
+    });
+  }
+  for (int64_t u = 0; u < units; ++u) {
+    for (int64_t c = 1; c < chunks && reduces; ++c) form.merge_into(part(u, 0), part(u, c));
+    form.finish(form.place(u), part(u, 0), states[static_cast<std::size_t>(u)]);
+  }
+  if (!work.y) return;
+  parallel_for(work.threads, units * chunks, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      form.apply(form.place(i / chunks), i % chunks, states[static_cast<std::size_t>(i / chunks)]);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+void run(const Work& work, const Kernels<T>& kernels) {
+  if (work.plan.form == Form::kRows) {
+    execute(Rows<T>(work, kernels), work);
+  } else {
+    execute(Columns<T>(work, kernels), work);
+  }
+}
+
+template void run<float>(const Work&, const Kernels<float>&);
+template void run<double>(const Work&, const Kernels<double>&);
+
+}  // namespace normfast

@@ -1,0 +1,119 @@
+// The virtual vector in plain C++: what every other file of this room must agree with, bit for bit.
+//
+// F32 is 16 floats, F64 is 8 doubles, on every machine. Partial loads read nothing past `count` and
+// give zero there. Everything lives in an anonymous namespace, because these files are compiled once
+// an ISA and the linker must never take one ISA's copy for another's.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace normfast {
+namespace {
+
+template <class T, int N>
+struct Array {
+  using Element = T;
+  static constexpr int kLanes = N;
+  T lane[N];
+
+  static Array set(T value) {
+    Array r;
+    for (T& l : r.lane) l = value;
+    return r;
+  }
+  static Array load(const T* p) {
+    Array r;
+    std::memcpy(r.lane, p, sizeof r.lane);
+    return r;
+  }
+  static Array load(const T* p, int64_t count) {
+    Array r = set(0);
+    for (int64_t i = 0; i < count; ++i) r.lane[i] = p[i];
+    return r;
+  }
+  void store(T* p) const { std::memcpy(p, lane, sizeof lane); }
+  void store(T* p, int64_t count) const {
+    for (int64_t i = 0; i < count; ++i) p[i] = lane[i];
+  }
+  friend Array operator+(Array a, Array b) {
+    for (int i = 0; i < N; ++i) a.lane[i] += b.lane[i];
+    return a;
+  }
+  friend Array operator-(Array a, Array b) {
+    for (int i = 0; i < N; ++i) a.lane[i] -= b.lane[i];
+    return a;
+  }
+  friend Array operator*(Array a, Array b) {
+    for (int i = 0; i < N; ++i) a.lane[i] *= b.lane[i];
+    return a;
+  }
+};
+
+using F32 = Array<float, 16>;
+using F64 = Array<double, 8>;
+
+template <class T, int N>
+Array<T, N> fma(Array<T, N> a, Array<T, N> b, Array<T, N> c) {
+  for (int i = 0; i < N; ++i) c.lane[i] = std::fma(a.lane[i], b.lane[i], c.lane[i]);
+  return c;
+}
+
+template <class T, int N>
+Array<T, N> abs(Array<T, N> a) {
+  for (T& l : a.lane) l = std::fabs(l);
+  return a;
+}
+
+// The larger of two non-negative numbers; a NaN counts as larger than infinity, so it is never lost.
+template <class T, int N>
+Array<T, N> max_magnitude(Array<T, N> a, Array<T, N> b) {
+  for (int i = 0; i < N; ++i) {
+    const bool larger = b.lane[i] > a.lane[i] || b.lane[i] != b.lane[i];
+    if (larger && a.lane[i] == a.lane[i]) a.lane[i] = b.lane[i];
+  }
+  return a;
+}
+
+// The first `count` lanes; zero beyond, whatever stood there.
+template <class T, int N>
+Array<T, N> keep(Array<T, N> a, int64_t count) {
+  for (int i = 0; i < N; ++i) {
+    if (i >= count) a.lane[i] = 0;
+  }
+  return a;
+}
+
+F64 widen_low(F32 a) {
+  F64 r;
+  for (int i = 0; i < 8; ++i) r.lane[i] = a.lane[i];
+  return r;
+}
+
+F64 widen_high(F32 a) {
+  F64 r;
+  for (int i = 0; i < 8; ++i) r.lane[i] = a.lane[i + 8];
+  return r;
+}
+
+// Lane i plus lane i + 8, added in float32, then widened: 16 partial sums become 8.
+F64 fold(F32 a) {
+  F64 r;
+  for (int i = 0; i < 8; ++i) {
+    const float sum = a.lane[i] + a.lane[i + 8];
+    r.lane[i] = sum;
+  }
+  return r;
+}
+
+// The sum of the lanes by repeated halving: 8 to 4 to 2 to 1.
+double sum(F64 a) {
+  for (int width = 4; width >= 1; width /= 2) {
+    for (int i = 0; i < width; ++i) a.lane[i] += a.lane[i + width];
+  }
+  return a.lane[0];
+}
+
+}  // namespace
+}  // namespace normfast
