@@ -33,7 +33,7 @@ def normfast(*arguments: str, **environment: str) -> subprocess.CompletedProcess
 def test_info_tells_what_was_built_and_chosen() -> None:
     done = normfast("info", NORMFAST_ISA="scalar", OMP_NUM_THREADS="3")
     assert done.returncode == 0, done.stderr
-    lines = dict(re.split(" {2,}", line.strip()) for line in done.stdout.splitlines())
+    lines = dict(re.split(" {2,}", line, maxsplit=1) for line in done.stdout.splitlines())
     assert lines["ISA"] == "scalar (NORMFAST_ISA=scalar)"
     assert "scalar" in lines["ISA available"]
     assert lines["threads"].startswith("3 ")

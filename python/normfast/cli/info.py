@@ -2,33 +2,32 @@
 
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from normfast import _core
 from normfast.cli.bench import peers
 
 
 def run() -> int:
-    """Print the table."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in rows():
-        table.add_row(name, value)
-    Console(highlight=False).print(table)
+    """Print a line for each fact."""
+    console = Console(highlight=False)
+    for name, value in facts():
+        console.print(Text.assemble((f"{name:<15}", "bold"), value), soft_wrap=True)
     return 0
 
 
-def rows() -> list[tuple[str, str]]:
+def facts() -> list[tuple[str, str]]:
     """Name and value of each line."""
     core: dict[str, Any] = dict(_core.info())
     forced = os.environ.get("NORMFAST_ISA")
     return [
-        ("normfast", f"{core['version']} ({_core.__file__})"),
+        ("normfast", core["version"]),
+        ("installed in", str(Path(_core.__file__).parent)),
         ("Python", f"{platform.python_version()}, NumPy {np.__version__}"),
         ("CPU", core["cpu"]),
         ("ISA", core["isa"] + (f" (NORMFAST_ISA={forced})" if forced else "")),
