@@ -383,7 +383,7 @@ def instance_norm(
     y : ndarray, the shape and dtype of x
     mean, rstd : ndarray of float64
         With return_stats: the mean and the 1 / sqrt(var + eps) used, reduced axes kept as size 1:
-        (N, C, 1, ...).
+        (N, C, 1, ...), or (1, C, 1, ...) where they are the running statistics.
 
     Raises
     ------
@@ -560,8 +560,8 @@ def weight_norm(v, g, channel_axis=0, *, out=None, return_stats=False, num_threa
         The direction: (C, ...) by default.
     g : ndarray of float32 or float64
         The length, of shape (C,), or of v's axes with size 1 in all but the channel's.
-    channel_axis : int, optional
-        The axis that keeps its own norms. None: one norm over all of v.
+    channel_axis : int or tuple of ints, optional
+        The axis that keeps its own norms. None: one norm over all of v, and g has shape ().
     out : ndarray, optional
         Where to write w: v itself, or memory that overlaps no argument.
     return_stats : bool
@@ -622,7 +622,8 @@ def standardize(
         The axes of the samples; None: all. The default standardises columns.
     mean, std : ndarray of float32 or float64, optional
         Statistics to use in place of x's own, both or neither: those of the training data, as
-        return_stats gave them.
+        return_stats gave them. The axes of x that are not in `axis`; the others may be kept as
+        size 1.
     correction : float
         1: the unbiased variance; 0: the population's.
     out : ndarray, optional

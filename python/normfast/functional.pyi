@@ -221,7 +221,7 @@ def normalize(
 def weight_norm(
     v: NDArray[_F],
     g: _Param,
-    channel_axis: int | None = 0,
+    channel_axis: _Axes | None = 0,
     *,
     out: NDArray[_F] | None = None,
     return_stats: Literal[False] = False,
@@ -231,7 +231,7 @@ def weight_norm(
 def weight_norm(
     v: NDArray[_F],
     g: _Param,
-    channel_axis: int | None = 0,
+    channel_axis: _Axes | None = 0,
     *,
     out: NDArray[_F] | None = None,
     return_stats: Literal[True],
