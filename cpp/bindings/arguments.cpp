@@ -30,28 +30,15 @@ bool is_int64(int number) {
   return number == api::NPY_LONGLONG_ || (sizeof(long) == 8 && number == api::NPY_LONG_);
 }
 
-// An int as Python sees it: also NumPy's own, but not True or 1.0.
-bool as_integer(py::handle object, int64_t& value) {
-  if (PyBool_Check(object.ptr())) return false;
-  if (!PyLong_Check(object.ptr())) {
-    if (is_ndarray(object) || !PyIndex_Check(object.ptr())) return false;
-    const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
-    if (!index) throw py::error_already_set();
-    return as_integer(index, value);
-  }
-  int overflow = 0;
-  value = PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
-  return overflow == 0;
-}
-
-py::object new_array(int type, int ndim, const int64_t* shape, const int64_t* strides) {
+py::object new_array(int type, int ndim, const int64_t* shape, const int64_t* strides,
+                     bool fortran = false) {
   py::ssize_t dims[kMaxDims], steps[kMaxDims];
   std::copy_n(shape, ndim, dims);
   if (strides) std::copy_n(strides, ndim, steps);
   PyObject* descr = numpy().PyArray_DescrFromType_(type);
   PyObject* array =
       numpy().PyArray_NewFromDescr_(numpy().PyArray_Type_, descr, ndim, dims,
-                                    strides ? steps : nullptr, nullptr, 0, nullptr);
+                                    strides ? steps : nullptr, nullptr, fortran, nullptr);
   if (!array) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(array);
 }
@@ -83,6 +70,19 @@ void Arguments::fail_type(const std::string& what) const {
 }
 
 void Arguments::array(const char* name, py::handle object, View& view) const {
+  read_array(name, object, view);
+  if (view.dtype == DType::kInt64) {
+    fail_type(std::string(name) + " has dtype int64, expected float32 or float64");
+  }
+}
+
+void Arguments::counter(const char* name, py::handle object, View& view) const {
+  if (object.is_none()) return;
+  read_array(name, object, view);
+  if (view.dtype != DType::kInt64) fail_type(std::string(name) + " has not dtype int64");
+}
+
+void Arguments::read_array(const char* name, py::handle object, View& view) const {
   if (!is_ndarray(object)) {
     fail_type(std::string(name) + " must be a NumPy array, got " + type_name(object));
   }
@@ -113,6 +113,21 @@ void Arguments::optional_array(const char* name, py::handle object, View& view) 
   if (!object.is_none()) array(name, object, view);
 }
 
+// An int as Python sees it: also NumPy's own, but not True or 1.0.
+bool Arguments::is_integer(const char* name, py::handle object, int64_t& value) const {
+  if (PyBool_Check(object.ptr())) return false;
+  if (!PyLong_Check(object.ptr())) {
+    if (is_ndarray(object) || !PyIndex_Check(object.ptr())) return false;
+    const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+    if (!index) throw py::error_already_set();
+    return is_integer(name, index, value);
+  }
+  int overflow = 0;
+  value = PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
+  if (overflow) fail(std::string(name) + " is too large: " + std::string(py::str(object)));
+  return true;
+}
+
 double Arguments::number(const char* name, py::handle object) const {
   if (PyFloat_CheckExact(object.ptr())) return PyFloat_AS_DOUBLE(object.ptr());
   const bool numeric = !PyBool_Check(object.ptr()) && !is_ndarray(object) &&
@@ -127,7 +142,7 @@ double Arguments::number(const char* name, py::handle object) const {
 
 int64_t Arguments::integer(const char* name, py::handle object) const {
   int64_t value;
-  if (as_integer(object, value)) return value;
+  if (is_integer(name, object, value)) return value;
   fail_type(std::string(name) + " must be an int, got " + type_name(object));
 }
 
@@ -136,7 +151,7 @@ bool Arguments::flag(const char* name, py::handle object) const {
   if (object.ptr() == Py_False) return false;
   int64_t value;
   if (type_name(object) == "numpy.bool") return PyObject_IsTrue(object.ptr()) == 1;
-  if (as_integer(object, value) && (value == 0 || value == 1)) return value == 1;
+  if (is_integer(name, object, value) && (value == 0 || value == 1)) return value == 1;
   fail_type(std::string(name) + " must be True or False, got " + type_name(object));
 }
 
@@ -164,20 +179,19 @@ int Arguments::one_axis(const char* name, py::handle object, int ndim) const {
 Axes Arguments::axes(const char* name, py::handle object, int ndim, Axes none) const {
   if (object.is_none() && none) return none;
   int64_t value;
-  if (as_integer(object, value)) return axis(checked_axis(name, value, ndim));
+  if (is_integer(name, object, value)) return axis(checked_axis(name, value, ndim));
   if (!PyTuple_Check(object.ptr())) {
     fail_type(std::string(name) + " must be an int or a tuple of ints, got " + type_name(object));
   }
   Axes set = 0;
   for (const py::handle item : py::reinterpret_borrow<py::tuple>(object)) {
-    if (!as_integer(item, value)) {
+    if (!is_integer(name, item, value)) {
       fail_type(std::string(name) + " must hold ints, got " + type_name(item));
     }
     const Axes bit = axis(checked_axis(name, value, ndim));
     if (set & bit) fail(std::string(name) + " names axis " + std::to_string(value) + " twice");
     set |= bit;
   }
-  if (set == 0) fail(std::string(name) + " is empty, expected at least one axis");
   return set;
 }
 
@@ -185,11 +199,11 @@ Axes Arguments::trailing(py::handle shape, const View& x) const {
   int64_t sizes[kMaxDims];
   int n = 0;
   int64_t value;
-  if (as_integer(shape, value)) {
+  if (is_integer("normalized_shape", shape, value)) {
     sizes[n++] = value;
   } else if (PyTuple_Check(shape.ptr()) || PyList_Check(shape.ptr())) {
     for (const py::handle item : py::reinterpret_borrow<py::sequence>(shape)) {
-      if (!as_integer(item, value)) {
+      if (!is_integer("normalized_shape", item, value)) {
         fail_type("normalized_shape must hold ints, got " + type_name(item));
       }
       if (n == kMaxDims) fail("normalized_shape has more dimensions than x");
@@ -224,6 +238,8 @@ Result::Result(const Arguments& arguments, py::handle out, py::handle x, const V
   const int flags = py::detail::array_proxy(x.ptr())->flags;
   if (flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) {
     array_ = new_array(type, like.ndim, like.shape, nullptr);
+  } else if (flags & py::detail::npy_api::NPY_ARRAY_F_CONTIGUOUS_) {
+    array_ = new_array(type, like.ndim, like.shape, nullptr, true);
   } else {
     // The axes in x's order, packed.
     int order[kMaxDims];

@@ -21,22 +21,27 @@ class Arguments {
   [[noreturn]] void fail(const std::string& what) const;
   [[noreturn]] void fail_type(const std::string& what) const;
 
-  // An array that must be given; `read` fills the caller's view, which points into it.
+  // A float32 or float64 array. The view points into it.
   void array(const char* name, py::handle object, View& view) const;
   void optional_array(const char* name, py::handle object, View& view) const;
+
+  // An int64 array, or None.
+  void counter(const char* name, py::handle object, View& view) const;
 
   double number(const char* name, py::handle object) const;
   int64_t integer(const char* name, py::handle object) const;
   bool flag(const char* name, py::handle object) const;
   int threads(py::handle object) const;
 
-  // An int, a tuple of ints, or (where `none` is not 0) None.
+  // An int, a tuple of ints, or, where None stands for a set of axes, None.
   Axes axes(const char* name, py::handle object, int ndim, Axes none) const;
   int one_axis(const char* name, py::handle object, int ndim) const;
   // The trailing axes, by their sizes.
   Axes trailing(py::handle shape, const View& x) const;
 
  private:
+  void read_array(const char* name, py::handle object, View& view) const;
+  bool is_integer(const char* name, py::handle object, int64_t& value) const;
   int checked_axis(const char* name, int64_t value, int ndim) const;
 
   const char* function_;

@@ -119,7 +119,7 @@ py::object batch_norm(py::handle x_, py::handle running_mean, py::handle running
   arguments.optional_array("running_var", running_var, o.running_var);
   arguments.optional_array("weight", weight, o.weight);
   arguments.optional_array("bias", bias, o.bias);
-  arguments.optional_array("num_batches_tracked", num_batches_tracked, o.num_batches_tracked);
+  arguments.counter("num_batches_tracked", num_batches_tracked, o.num_batches_tracked);
   o.training = arguments.flag("training", training);
   o.cumulative = momentum.is_none();
   if (!o.cumulative) o.momentum = arguments.number("momentum", momentum);

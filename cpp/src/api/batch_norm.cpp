@@ -104,8 +104,9 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
   check_momentum(problem, options.momentum);
   const View& tracked = options.num_batches_tracked;
   if (tracked.given()) {
-    if (tracked.dtype != DType::kInt64 || tracked.ndim != 0) {
-      problem.fail_type("num_batches_tracked has " + describe(tracked) + ", expected 0-d int64");
+    if (tracked.dtype != DType::kInt64) problem.fail_type("num_batches_tracked is not int64");
+    if (tracked.ndim != 0) {
+      problem.fail("num_batches_tracked has " + describe(tracked) + ", expected 0-d");
     }
     problem.check_updated("num_batches_tracked", tracked);
   } else if (options.cumulative && running.given()) {

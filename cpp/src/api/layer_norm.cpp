@@ -3,29 +3,19 @@
 namespace normfast {
 namespace {
 
-// The shape of the normalised axes, in increasing order; or as many axes as x, which broadcast.
-bool along_axes(const Problem& problem, const char* name, const View& view, const View& x,
-                const AxisList& axes) {
-  if (view.ndim == x.ndim && view.ndim != axes.n) return false;
-  problem.check_parameter(name, view, axes);
-  return true;
-}
-
+// Parameters have the shape of the normalised axes, in increasing order, or as many axes as x, which
+// broadcast.
 void affine(Problem& problem, const View& x, Axes reduced, const View& weight, const View& bias) {
   const AxisList axes = axes_of(reduced, x.ndim);
-  if (weight.given()) {
-    if (along_axes(problem, "weight", weight, x, axes)) {
-      problem.weight("weight", weight, axes);
-    } else {
-      problem.broadcast_weight("weight", weight);
-    }
+  if (weight.ndim == x.ndim) {
+    problem.broadcast_weight("weight", weight);
+  } else {
+    problem.weight("weight", weight, axes);
   }
-  if (bias.given()) {
-    if (along_axes(problem, "bias", bias, x, axes)) {
-      problem.bias("bias", bias, axes);
-    } else {
-      problem.broadcast_bias("bias", bias);
-    }
+  if (bias.ndim == x.ndim) {
+    problem.broadcast_bias("bias", bias);
+  } else {
+    problem.bias("bias", bias, axes);
   }
 }
 

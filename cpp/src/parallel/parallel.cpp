@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <mutex>
 #include <thread>
 
 #ifdef __linux__
@@ -86,13 +87,14 @@ void parallel_for(int threads, int64_t tasks, void (*body)(void*, int64_t, int64
   if (threads > 1 && !forked && !omp_in_parallel()) {
     threads_started = true;
     std::exception_ptr error;
+    std::mutex error_mutex;
 #pragma omp parallel num_threads(threads)
     {
       const int64_t t = omp_get_thread_num(), n = omp_get_num_threads();
       try {
         body(self, tasks * t / n, tasks * (t + 1) / n);
       } catch (...) {
-#pragma omp critical(normfast_error)
+        const std::lock_guard lock(error_mutex);
         error = std::current_exception();
       }
     }
