@@ -49,7 +49,7 @@ template <class Value>
 void update(const View& running, double momentum, Value value) {
   Nest nest;
   for (int i = 0; i < running.ndim; ++i) {
-    Dim dim = {running.shape[i], {}};
+    Dim dim = {running.shape[i], Offsets::zero()};
     dim.step.at[kX] = running.strides[i];
     nest.push(dim);
   }

@@ -93,29 +93,29 @@ void Problem::check_output() {
   if (!same_array(x_, out) && overlap(x_, out)) {
     fail("out overlaps x; it must be x itself or disjoint memory");
   }
-  written_.push_back({"out", &out});
+  written_[num_written_++] = {"out", &out};
 }
 
 void Problem::check_apart(const char* name, const View& view) const {
-  for (const Named& other : written_) {
-    if (overlap(view, *other.view)) fail(std::string(name) + " overlaps " + other.name);
+  for (int i = 0; i < num_written_; ++i) {
+    if (overlap(view, *written_[i].view)) fail(std::string(name) + " overlaps " + written_[i].name);
   }
 }
 
 void Problem::check_read(const char* name, const View& view) {
   check_apart(name, view);
-  read_.push_back({name, &view});
+  read_[num_read_++] = {name, &view};
 }
 
 void Problem::check_updated(const char* name, const View& view) {
   if (!view.writable) fail(std::string(name) + " is read-only");
   if (overlaps_itself(view)) fail(std::string(name) + " has elements that share memory");
   check_apart(name, view);
-  for (const Named& other : read_) {
-    if (overlap(view, *other.view)) fail(std::string(name) + " overlaps " + other.name);
+  for (int i = 0; i < num_read_; ++i) {
+    if (overlap(view, *read_[i].view)) fail(std::string(name) + " overlaps " + read_[i].name);
   }
   if (overlap(view, x_)) fail(std::string(name) + " overlaps x");
-  written_.push_back({name, &view});
+  written_[num_written_++] = {name, &view};
 }
 
 void Problem::check_eps(double eps) const {
@@ -156,7 +156,7 @@ void Problem::place(Parameter& p, const View& view, const int64_t* steps) {
   if (fits || view.size() == 0) return;
 
   Nest nest;
-  int64_t shape[kMaxDims], packed[kMaxDims + 1] = {};
+  int64_t shape[kMaxDims], packed[kMaxDims];
   int64_t step = unit;
   for (int i = x_.ndim - 1; i >= 0; --i) {
     shape[i] = steps[i] == 0 ? 1 : x_.shape[i];
@@ -164,7 +164,7 @@ void Problem::place(Parameter& p, const View& view, const int64_t* steps) {
     step *= shape[i];
   }
   for (int i = 0; i < x_.ndim; ++i) {
-    Dim dim = {shape[i], {}};
+    Dim dim = {shape[i], Offsets::zero()};
     dim.step.at[kX] = steps[i];
     if (shape[i] != 1) nest.push(dim);
   }
@@ -241,7 +241,7 @@ std::vector<double> Problem::spread(const View& view, const AxisList& axes) cons
   Nest nest;
   for (int i = 0; i < x_.ndim; ++i) {
     if (reduced_ & axis(i)) continue;
-    Dim dim = {x_.shape[i], {}};
+    Dim dim = {x_.shape[i], Offsets::zero()};
     for (int k = 0; k < axes.n; ++k) {
       if (axes.axis[k] == i && view.shape[k] != 1) dim.step.at[kX] = view.strides[k];
     }
@@ -301,11 +301,11 @@ void Problem::run() {
   const View& out = common_.out;
   Layout layout;
   const auto dim_of = [&](int i, int64_t size, int64_t times) {
-    Dim dim = {size, {}};
+    Dim dim = {size, Offsets::zero()};
     dim.step.at[kX] = x_.strides[i] * times;
     dim.step.at[kY] = out.given() ? out.strides[i] * times : 0;
-    dim.step.at[kWeight] = weight_.step[i] * times;
-    dim.step.at[kBias] = bias_.step[i] * times;
+    dim.step.at[kWeight] = weight_.data ? weight_.step[i] * times : 0;
+    dim.step.at[kBias] = bias_.data ? bias_.step[i] * times : 0;
     return dim;
   };
   for (int i = 0; i < x_.ndim; ++i) {
@@ -323,7 +323,7 @@ void Problem::run() {
     layout.dims[i].step.at[kStatistic] = statistic;
     statistic *= layout.dims[i].size;
   }
-  work_.plan = make_plan(layout);
+  make_plan(layout, work_.plan);
   work_.rule = rule;
   work_.x = static_cast<const char*>(x_.data);
   work_.y = out.given() ? static_cast<char*>(out.data) : nullptr;

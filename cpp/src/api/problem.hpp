@@ -79,7 +79,7 @@ class Problem {
   // A parameter in the computing type: where it lies, or converted.
   struct Parameter {
     const char* data = nullptr;
-    int64_t step[kMaxDims + 1] = {};
+    int64_t step[kMaxDims];
     std::unique_ptr<double[]> copy;
   };
 
@@ -99,7 +99,9 @@ class Problem {
   int64_t groups_ = 1;
   Parameter weight_, bias_;
   std::vector<double> given_mean_, given_rstd_, kept_mean_, kept_m2_;
-  std::vector<Named> read_, written_;
+  static constexpr int kArguments = 8;
+  Named read_[kArguments], written_[kArguments];
+  int num_read_ = 0, num_written_ = 0;
   Work work_;
 };
 

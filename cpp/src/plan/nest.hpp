@@ -10,8 +10,11 @@ namespace normfast {
 // What a dimension steps through at once: four arrays (bytes) and the index of the statistic.
 enum Operand : int { kX, kY, kWeight, kBias, kStatistic, kOperands };
 
+// Not initialised by default: nests are large, and short calls make several.
 struct Offsets {
-  int64_t at[kOperands] = {};
+  int64_t at[kOperands];
+
+  static Offsets zero() { return {{}}; }
 
   int64_t operator[](Operand o) const { return at[o]; }
   void add(const Offsets& step, int64_t times) {
@@ -73,11 +76,11 @@ void for_runs(const Nest& nest, int64_t begin, int64_t end, Body&& body) {
   if (begin >= end) return;
   const int n = nest.ndim();
   if (n == 0) {
-    body(begin, Offsets{}, int64_t{1});
+    body(begin, Offsets::zero(), int64_t{1});
     return;
   }
   int64_t index[kMaxDims + 2];
-  Offsets at;
+  Offsets at = Offsets::zero();
   int64_t rest = begin;
   for (int d = n - 1; d >= 0; --d) {
     index[d] = d == 0 ? rest : rest % nest[d].size;

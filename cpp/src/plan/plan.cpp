@@ -1,6 +1,6 @@
 #include "plan/plan.hpp"
 
-#include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
 
@@ -15,15 +15,21 @@ int64_t distance(const Dim& dim) {
 
 }  // namespace
 
-Plan make_plan(const Layout& layout) {
+void make_plan(const Layout& layout, Plan& plan) {
   int order[kMaxDims + 1];
   int n = 0;
   for (int i = 0; i < layout.ndim; ++i) {
     if (layout.dims[i].size != 1) order[n++] = i;
   }
-  std::stable_sort(order, order + n, [&](int a, int b) {
-    return distance(layout.dims[a]) > distance(layout.dims[b]);
-  });
+  // A stable sort of a handful (std::stable_sort would allocate).
+  for (int i = 1; i < n; ++i) {
+    const int dim = order[i];
+    int k = i;
+    for (; k > 0 && distance(layout.dims[order[k - 1]]) < distance(layout.dims[dim]); --k) {
+      order[k] = order[k - 1];
+    }
+    order[k] = dim;
+  }
   const auto reduced = [&](int i) { return layout.reduced[order[i]]; };
   const auto size = [&](int begin, int end) {
     return std::accumulate(order + begin, order + end, int64_t{1},
@@ -36,8 +42,6 @@ Plan make_plan(const Layout& layout) {
     return begin;
   };
 
-  Plan plan;
-  plan.form = Form::kRows;
   int lanes = n;  // dimensions from here on are lanes
   if (n > 0) {
     const int tail = block(n);
@@ -71,7 +75,6 @@ Plan make_plan(const Layout& layout) {
       plan.lines.size() >= kStackLines) {
     plan.stack = kStack;
   }
-  return plan;
 }
 
 }  // namespace normfast

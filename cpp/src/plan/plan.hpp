@@ -35,7 +35,7 @@ struct Layout {
 enum class Form { kRows, kColumns };
 
 struct Plan {
-  Form form;
+  Form form = Form::kRows;
   Nest units;     // kept dimensions, one statistic (rows) or one set of lanes (columns) each
   Nest sequence;  // all reduced dimensions, joined wherever x allows it: reads one statistic
   Nest apply;     // the same, joined where every operand allows it
@@ -52,6 +52,7 @@ struct Plan {
   }
 };
 
-Plan make_plan(const Layout& layout);
+// Fills a plan where it lies: it is too large to copy in a short call.
+void make_plan(const Layout& layout, Plan& plan);
 
 }  // namespace normfast
