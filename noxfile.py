@@ -86,10 +86,11 @@ def cpp(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Install from this clone, then every Python test, the docstrings' examples included."""
+    """Install from this clone, then every Python test; and the stubs against what they describe."""
     session.install(
         *group("test"), f"-Ccmake.define.NORMFAST_WERROR={WERROR}", ".[cli,bench,examples]"
     )
+    session.run("stubtest", "normfast.functional", "normfast._core")
     session.run("pytest", *session.posargs)
 
 
