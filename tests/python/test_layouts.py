@@ -76,7 +76,9 @@ def affine(data: st.DataObject, shape: Any) -> tuple[Array | None, Array | None]
 
 
 def assert_same_order(y: Array, x: Array) -> None:
-    assert y.strides == np.empty_like(x).strides
+    """As np.empty_like orders it. The stride of an axis of size 1 means nothing."""
+    for size, ours, numpys in zip(x.shape, y.strides, np.empty_like(x).strides, strict=True):
+        assert ours == numpys or size == 1
 
 
 @given(strided_arrays(), st.data())
@@ -213,8 +215,7 @@ def test_data_is_not_copied(view: str) -> None:
     run_python(f"""
 {LARGEST_SIZE}
 import numpy as np, normfast as nf
-x = np.ones((64, 384, 1024), np.float32)
-x[::3] = 2
+x = np.random.default_rng(0).standard_normal((64, 384, 1024), np.float32)
 x = {view}
 C = x.shape[1]
 mean, var = np.zeros(C), np.ones(C)
