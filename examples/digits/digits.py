@@ -26,7 +26,7 @@ Parameters = dict[str, Array]
 BatchNorm = Callable[[Parameters, str, Array], tuple[Array, Any]]
 
 CHANNELS, HIDDEN, CLASSES = 16, 64, 10
-EPOCHS, BATCH, RATE, DECAY = 30, 64, 0.1, 5e-4
+EPOCHS, BATCH, RATE, DECAY = 15, 32, 0.05, 5e-4
 
 
 def initial(rng: np.random.Generator) -> Parameters:
