@@ -4,7 +4,9 @@ function(normfast_settings target)
   if(MSVC)
     target_compile_options(${target} PRIVATE /W4 /fp:precise)
   else()
-    target_compile_options(${target} PRIVATE -Wall -Wextra -ffp-contract=off)
+    # errno and exception flags are not results: without them roots and selections vectorise.
+    target_compile_options(${target} PRIVATE -Wall -Wextra -ffp-contract=off -fno-math-errno
+                                             -fno-trapping-math)
   endif()
   if(NORMFAST_WERROR)
     target_compile_options(${target} PRIVATE $<IF:$<CXX_COMPILER_ID:MSVC>,/WX,-Werror>)

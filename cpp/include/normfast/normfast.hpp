@@ -137,8 +137,7 @@ void layer_norm(const View& x, Axes reduced, const LayerNorm& options);
 void rms_norm(const View& x, Axes reduced, const RmsNorm& options);
 void batch_norm(const View& x, Axes channels, const BatchNorm& options);
 void instance_norm(const View& x, int channel_axis, const InstanceNorm& options);
-void group_norm(const View& x, std::int64_t num_groups, int channel_axis,
-                const GroupNorm& options);
+void group_norm(const View& x, std::int64_t num_groups, int channel_axis, const GroupNorm& options);
 void normalize(const View& x, Axes reduced, const Normalize& options);
 void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options);
 void standardize(const View& x, Axes reduced, const Standardize& options);

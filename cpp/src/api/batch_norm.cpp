@@ -133,8 +133,9 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
 }
 
 void instance_norm(const View& x, int channel_axis, const InstanceNorm& options) {
-  if (x.ndim < 2) throw ValueError("instance_norm: x has " + std::to_string(x.ndim) +
-                                   " dimensions, expected at least 2");
+  if (x.ndim < 2)
+    throw ValueError("instance_norm: x has " + std::to_string(x.ndim) +
+                     " dimensions, expected at least 2");
   const int batch_axis = channel_axis == 0 ? 1 : 0;
   const Axes channel = axis(channel_axis);
   const Axes kept = options.use_input_stats ? channel | axis(batch_axis) : channel;
@@ -169,12 +170,10 @@ void instance_norm(const View& x, int channel_axis, const InstanceNorm& options)
     return sum / static_cast<double>(samples);
   };
   const double freedom = static_cast<double>(count - 1);
-  update(running.mean, options.momentum, [&](int64_t c) {
-    return average([&](int64_t i) { return problem.mean(i); }, c);
-  });
-  update(running.var, options.momentum, [&](int64_t c) {
-    return average([&](int64_t i) { return problem.m2(i) / freedom; }, c);
-  });
+  update(running.mean, options.momentum,
+         [&](int64_t c) { return average([&](int64_t i) { return problem.mean(i); }, c); });
+  update(running.var, options.momentum,
+         [&](int64_t c) { return average([&](int64_t i) { return problem.m2(i) / freedom; }, c); });
 }
 
 }  // namespace normfast

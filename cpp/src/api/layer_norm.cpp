@@ -3,8 +3,8 @@
 namespace normfast {
 namespace {
 
-// Parameters have the shape of the normalised axes, in increasing order, or as many axes as x, which
-// broadcast.
+// Parameters have the shape of the normalised axes, in increasing order, or as many axes as x,
+// which broadcast.
 void affine(Problem& problem, const View& x, Axes reduced, const View& weight, const View& bias) {
   const AxisList axes = axes_of(reduced, x.ndim);
   if (weight.ndim == x.ndim) {

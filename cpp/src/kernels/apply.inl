@@ -59,16 +59,15 @@ void apply_row(const T* x, T* y, int64_t count, Normalizer<T> n, const T* weight
   const V center = V::set(n.center), scale = V::set(n.scale), shift = V::set(n.shift);
   choose_affine(weight, bias, step, [&](auto affine) {
     const AffineMap<affine(), T, V> then(weight, bias);
-    map_run<V>(x, y, count, [&](V v, auto load) {
-      return then(fma(v - center, scale, shift), load);
-    });
+    map_run<V>(x, y, count,
+               [&](V v, auto load) { return then(fma(v - center, scale, shift), load); });
   });
 }
 
 template <class T>
-void apply_lines(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t lines,
-                 int64_t lanes, const T* center, const T* scale, const T* shift, const T* weight,
-                 const T* bias, int64_t step) noexcept {
+void apply_lines(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t lines, int64_t lanes,
+                 const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
+                 int64_t step) noexcept {
   using V = typename Lanes<T>::V;
   choose_affine(weight, bias, step, [&](auto affine) {
     const AffineMap<affine(), T, V> then(weight, bias);

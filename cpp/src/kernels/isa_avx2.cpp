@@ -4,6 +4,7 @@
 
 namespace normfast {
 
-extern constinit const KernelTable kKernelsAvx2 = {"avx2", kernels_of<float>(), kernels_of<double>()};
+extern constinit const KernelTable kKernelsAvx2 = {"avx2", kernels_of<float>(),
+                                                   kernels_of<double>()};
 
 }  // namespace normfast

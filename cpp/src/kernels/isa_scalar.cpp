@@ -4,6 +4,7 @@
 
 namespace normfast {
 
-extern constinit const KernelTable kKernelsScalar = {"scalar", kernels_of<float>(), kernels_of<double>()};
+extern constinit const KernelTable kKernelsScalar = {"scalar", kernels_of<float>(),
+                                                     kernels_of<double>()};
 
 }  // namespace normfast

@@ -8,8 +8,8 @@
 
 namespace normfast {
 
-// Numerical blocks. They are part of the results' definition (docs/numerics.md): changing one changes
-// bits and may break the error bound. None may depend on the machine.
+// Numerical blocks. They are part of the results' definition (docs/numerics.md): changing one
+// changes bits and may break the error bound. None may depend on the machine.
 inline constexpr int64_t kGroup = 512;       // elements whose float32 sums are then kept in float64
 inline constexpr int64_t kRowChunk = 16384;  // elements between two merges of Moments
 inline constexpr int64_t kRowDirect = 96;    // rows up to this length are summed in float64 at once
@@ -41,8 +41,9 @@ struct Normalizer {
 // microbenchmarks are made from it.
 template <class T>
 struct Kernels {
-  // Statistics of `count` <= kRowChunk elements; group i of kGroup elements starts at groups[i], or,
-  // where groups is null, at x + i * kGroup. Squares whose mean is under `tiny` are taken in float64.
+  // Statistics of `count` <= kRowChunk elements; group i of kGroup elements starts at groups[i],
+  // or, where groups is null, at x + i * kGroup. Squares whose mean is under `tiny` are taken in
+  // float64.
   using ReduceRow = Moments (*)(const T* x, const T* const* groups, int64_t count,
                                 double tiny) noexcept;
 

@@ -2,7 +2,8 @@
 //
 // The sums of a group are kept in the element type, sixteen (or eight) lanes wide, and widened to
 // float64 after it. They are trusted only where the data read shows that nothing cancelled:
-// m2 = Q - S*S/n may lose half of Q, no more. Otherwise the same elements are summed again in float64.
+// m2 = Q - S*S/n may lose half of Q, no more. Otherwise the same elements are summed again in
+// float64.
 
 #include <type_traits>
 
@@ -237,7 +238,8 @@ Moments reduce_row(const T* first, const T* const* groups, int64_t n, double tin
     return reduce_exact<R>(x, n);
   }
 
-  // A probe decides between raw sums and sums about c: one group of a long row, or its first elements.
+  // A probe decides between raw sums and sums about c: one group of a long row, or its first
+  // elements.
   T c = 0;
   bool centred = false;
   if (n > kGroup) {
@@ -345,14 +347,12 @@ void add_lines(const T* x, int64_t stride, int64_t lines, int64_t lanes, const T
   }
 }
 
-F64 load_f64(const float* x, int64_t count) {
-  return widen_low(F32::load(x, count));
-}
+F64 load_f64(const float* x, int64_t count) { return widen_low(F32::load(x, count)); }
 F64 load_f64(const double* x, int64_t count) { return F64::load(x, count); }
 
 template <Reduction R, class T>
-void add_lines_exact(const T* x, int64_t stride, int64_t lines, int64_t lanes,
-                     const double* center, double* sum, double* square) noexcept {
+void add_lines_exact(const T* x, int64_t stride, int64_t lines, int64_t lanes, const double* center,
+                     double* sum, double* square) noexcept {
   for (int64_t i = 0; i < lanes; i += 8) {
     const int64_t m = lanes - i < 8 ? lanes - i : 8;
     const F64 c = F64::load(center + i, m);

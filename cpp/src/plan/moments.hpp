@@ -1,4 +1,5 @@
-// Merging Moments: lanes, blocks and threads (later batches, processes and GPUs) all go through here.
+// Merging Moments: lanes, blocks and threads (later batches, processes and GPUs) all go through
+// here.
 #pragma once
 
 #include <cmath>
@@ -30,8 +31,7 @@ inline Moments merge(const Moments& a, const Moments& b) {
 
 inline Moments merge(Reduction reduction, const Moments& a, const Moments& b) {
   if (reduction == Reduction::kMoments) return merge(a, b);
-  const double m2 =
-      reduction == Reduction::kMaximum ? larger_magnitude(a.m2, b.m2) : a.m2 + b.m2;
+  const double m2 = reduction == Reduction::kMaximum ? larger_magnitude(a.m2, b.m2) : a.m2 + b.m2;
   return {a.count + b.count, 0, 0, m2};
 }
 

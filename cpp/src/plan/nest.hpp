@@ -69,8 +69,8 @@ class Nest {
   Dim dims_[kMaxDims + 2];
 };
 
-// Calls body(i, offsets, count) for each stretch of elements [i, i + count) of [begin, end) that lies
-// in one innermost dimension.
+// Calls body(i, offsets, count) for each stretch of elements [i, i + count) of [begin, end) that
+// lies in one innermost dimension.
 template <class Body>
 void for_runs(const Nest& nest, int64_t begin, int64_t end, Body&& body) {
   if (begin >= end) return;

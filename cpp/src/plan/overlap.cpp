@@ -2,10 +2,10 @@
 //
 //     a0 + sum_i |stride_i| x_i + u  =  b0 + sum_j |stride_j| y_j + v
 //
-// has a solution in integers, each index within its dimension, u and v within an element. With every
-// y and v counted from its end this is one bounded linear equation with positive coefficients. It is
-// searched from the largest coefficient down; what the smaller ones can still reach, and their
-// greatest common divisor, prune the search.
+// has a solution in integers, each index within its dimension, u and v within an element. With
+// every y and v counted from its end this is one bounded linear equation with positive
+// coefficients. It is searched from the largest coefficient down; what the smaller ones can still
+// reach, and their greatest common divisor, prune the search.
 
 #include "plan/overlap.hpp"
 

@@ -42,19 +42,21 @@ void make_plan(const Layout& layout, Plan& plan) {
     return begin;
   };
 
-  int lanes = n;  // dimensions from here on are lanes
+  int lanes = n, lanes_end = n;  // the dimensions that are lanes
   if (n > 0) {
     const int tail = block(n);
+    const int before = tail > 0 ? block(tail) : 0;
     if (!reduced(n - 1)) {
       plan.form = Form::kColumns;
       lanes = tail;
-    } else if (tail > 1 && size(tail, n) < kFold) {
-      const int kept = block(tail);
-      if (kept > 0) {
-        plan.form = Form::kColumns;
-        plan.fold = size(tail, n);
-        lanes = kept;
-      }
+    } else if (before > 0 && size(tail, n) < kFold) {
+      plan.form = Form::kColumns;
+      plan.fold = size(tail, n);
+      lanes = before;
+    } else if (before == 0 && tail > 0 && size(tail, n) < kTurn) {
+      plan.form = Form::kColumns;
+      lanes = before;
+      lanes_end = tail;
     }
   }
   for (int i = 0; i < n; ++i) {
@@ -65,8 +67,9 @@ void make_plan(const Layout& layout, Plan& plan) {
     } else if (i < lanes) {
       plan.units.push(dim);
     }
-    if (i >= lanes) {
+    if (i >= lanes && i < lanes_end) {
       plan.lanes.push(dim);
+      plan.strip.push(dim, kY + 1);
     } else if (reduced(i)) {
       plan.lines.push(dim);
     }

@@ -8,7 +8,9 @@
 // rows     a statistic is a sequence of elements, all its reduced dimensions in order;
 // columns  a statistic is a lane: the innermost dimensions lie side by side, `lines` of them are
 //          accumulated. Lanes may then be merged into one statistic, `fold` neighbours (short
-//          planes, channels-last groups) or `stack` lines laid side by side (few channels).
+//          planes, channels-last groups) or `stack` lines laid side by side (few channels). Rows
+//          too short to fill a vector are columns as well, a row a lane, turned while they are
+//          staged.
 #pragma once
 
 #include "plan/nest.hpp"
@@ -16,6 +18,7 @@
 namespace normfast {
 
 inline constexpr int64_t kFold = 128;        // inner reduced sizes under this are folded
+inline constexpr int64_t kTurn = 32;         // rows shorter than this are turned
 inline constexpr int64_t kStackBelow = 16;   // fewer lanes than this are stacked,
 inline constexpr int64_t kStack = 16;        // so many lines side by side,
 inline constexpr int64_t kStackLines = 512;  // where there are at least so many
@@ -40,7 +43,8 @@ struct Plan {
   Nest sequence;  // all reduced dimensions, joined wherever x allows it: reads one statistic
   Nest apply;     // the same, joined where every operand allows it
   Nest lines;     // columns: the reduced dimensions that are not lanes
-  Nest lanes;     // columns: the innermost dimensions
+  Nest lanes;     // columns: the innermost dimensions,
+  Nest strip;     // joined wherever x and y allow it: reads and writes one line
   int64_t fold = 1;
   int64_t stack = 1;
 

@@ -2,15 +2,16 @@
 // statistics over one chunk of lines.
 #pragma once
 
+#include <numeric>
 #include <vector>
 
 #include "run/sequence.inl"
 
 namespace normfast {
 
-inline constexpr int64_t kStrip = 512;               // lanes of a strip at most
-inline constexpr int64_t kNarrow = 64;               // lines shorter than this are applied several at once
-inline constexpr int64_t kStripBytes = 512 * 1024;   // x of a strip, where that leaves kNarrow lanes
+inline constexpr int64_t kStrip = 512;  // lanes of a strip at most
+inline constexpr int64_t kNarrow = 64;  // lines shorter than this are applied several at once
+inline constexpr int64_t kVector = 16;
 
 template <class T>
 class Columns {
@@ -40,17 +41,19 @@ class Columns {
         sequence_(work, kernels),
         lines_(work.plan.lines),
         lanes_(work.plan.lanes),
+        line_(work.plan.strip),
         fold_(work.plan.fold),
         stack_(work.plan.stack),
         tiny_(tiny_square<T>(work.rule.eps)),
         follows_(work.plan.affine_follows()) {
-    const int64_t fitting = kStripBytes / static_cast<int64_t>(sizeof(T)) / lines_.size();
-    const int64_t strip = std::clamp(fitting / 16 * 16, kNarrow, kStrip);
-    strip_ = std::min(lanes_.size(), fold_ > 1 ? std::max<int64_t>(strip / fold_, 1) * fold_ : strip);
+    // Whole vectors, and whole statistics.
+    const int64_t both = std::lcm(fold_, kVector);
+    const int64_t unit_lanes = both <= kStrip ? both : fold_;
+    strip_ = std::min(lanes_.size(), kStrip / unit_lanes * unit_lanes);
     strips_ = (lanes_.size() + strip_ - 1) / strip_;
     const auto walks = [&](Operand o, const char* base) {
-      return lanes_.ndim() <= 1 && (lanes_.size() == 1 || lanes_.inner_step(o) == sizeof(T)) &&
-             aligned<T>(base, lanes_, o) && aligned<T>(base, lines_, o) &&
+      return line_.ndim() <= 1 && (line_.size() == 1 || line_.inner_step(o) == sizeof(T)) &&
+             aligned<T>(base, line_, o) && aligned<T>(base, lines_, o) &&
              aligned<T>(base, work.plan.units, o);
     };
     reads_ = walks(kX, work.x);
@@ -71,6 +74,11 @@ class Columns {
             std::min(lanes_.size(), begin + strip_)};
   }
 
+  template <class Body>
+  void for_places(int64_t begin, int64_t end, Body body) const {
+    for (int64_t unit = begin; unit < end; ++unit) body(place(unit));
+  }
+
   void reduce(const Place& place, int64_t c, double* part) const {
     Lanes lanes;
     const Lines lines = lines_of(c);
@@ -82,8 +90,8 @@ class Columns {
     const double count = static_cast<double>(lines.count());
     part[0] = count * static_cast<double>(members);
     for (int64_t s = 0; s < statistics; ++s) {
-      const Moments m = join(lanes, fold_ > 1 ? s * fold_ : s, fold_ > 1 ? 1 : statistics,
-                             members, count);
+      const Moments m =
+          join(lanes, fold_ > 1 ? s * fold_ : s, fold_ > 1 ? 1 : statistics, members, count);
       store(m, part, s);
     }
   }
@@ -99,28 +107,31 @@ class Columns {
     }
   }
 
+  // From merged Moments (or what was given) to the maps of all lanes. In plain loops over arrays,
+  // so that roots and divisions are vectorised.
   void finish(const Place& place, const double* total, State& state) const {
-    state.exact.clear();
-    Statistic statistic;
-    int64_t l = 0;
-    for_runs(lanes_, place.begin, place.end, [&](int64_t, const Offsets& o, int64_t count) {
-      Offsets at = place.at;
-      at.add(o, 1);
-      for (int64_t i = 0; i < count; ++i, ++l, at.add(lanes_.inner().step, 1)) {
-        if (l % fold_ == 0) statistic = finish_one(at, total, l / fold_);
-        if (!work_.y) continue;
-        const T* weight = follows_ ? pointer<T>(work_.weight, at[kWeight]) : nullptr;
-        const T* bias = follows_ ? pointer<T>(work_.bias, at[kBias]) : nullptr;
-        Normalizer<T> n;
-        if (!fold(statistic, weight, bias, n)) {
-          state.exact.push_back({l, statistic});
-        }
-        state.center[l] = n.center;
-        state.scale[l] = n.scale;
-        state.shift[l] = n.shift;
+    const int64_t lanes = place.end - place.begin, n = lanes / fold_;
+    Found found;
+    std::fill_n(found.pre, n, 1.0);
+    if (work_.given_rstd) {
+      for_statistics(place, [&](int64_t s, const Offsets& at) {
+        found.set(s, finish_statistic<T>(work_, sequence_, at, Moments{}));
+      });
+    } else {
+      std::copy_n(total + 1, n, found.mean);
+      std::copy_n(total + 1 + strip_ / fold_, n, found.mean_lo);
+      const double* m2 = total + 1 + 2 * (strip_ / fold_);
+      const Divider divide(work_.rule, total[0], 1);
+      for (int64_t s = 0; s < n; ++s) found.rstd[s] = reciprocal(divide(m2[s]));
+      bool each = work_.mean || work_.scale || work_.m2;
+      for (int64_t s = 0; s < n; ++s) each |= sequence_.out_of_range(load(total, s));
+      if (each) {
+        for_statistics(place, [&](int64_t s, const Offsets& at) {
+          found.set(s, finish_statistic<T>(work_, sequence_, at, load(total, s)));
+        });
       }
-    });
-    repeat(l, state);
+    }
+    if (work_.y) make_maps(place, found, state);
   }
 
   void apply(const Place& place, int64_t c, const State& state) const {
@@ -151,14 +162,22 @@ class Columns {
     double mean[kStrip], mean_lo[kStrip], m2[kStrip];
   };
 
+  // Statistics side by side; a Statistic each.
+  struct Found {
+    double pre[kStrip], mean[kStrip], mean_lo[kStrip], rstd[kStrip];
+
+    Statistic operator[](int64_t i) const { return {pre[i], mean[i], mean_lo[i], rstd[i]}; }
+    void set(int64_t i, const Statistic& s) {
+      pre[i] = s.pre, mean[i] = s.mean, mean_lo[i] = s.mean_lo, rstd[i] = s.rstd;
+    }
+  };
+
   struct Block {
     const T* x;
     int64_t stride;
   };
 
-  int64_t full_chunks() const {
-    return (lines_.size() / stack_ + kLineChunk - 1) / kLineChunk;
-  }
+  int64_t full_chunks() const { return (lines_.size() / stack_ + kLineChunk - 1) / kLineChunk; }
 
   // The last chunk of stacked lines is what did not fill a stack.
   Lines lines_of(int64_t c) const {
@@ -196,7 +215,7 @@ class Columns {
     T* p = tile<T>();
     for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
       for (int64_t k = 0; k < count; ++k) {
-        gather(lanes_, kX, work_.x + place.at[kX] + o[kX] + k * lines_.inner_step(kX), place.begin,
+        gather(line_, kX, work_.x + place.at[kX] + o[kX] + k * lines_.inner_step(kX), place.begin,
                place.end, p + (i + k - begin) * width);
       }
     });
@@ -232,7 +251,8 @@ class Columns {
     zero();
     if (reduction_ == Reduction::kMoments) {
       // The probe of the first group: lanes whose mean is far from zero are summed about it.
-      const Block b = block(place, lines.begin, lines.begin + kLineGroup * lines.stack, lines.stack);
+      const Block b =
+          block(place, lines.begin, lines.begin + kLineGroup * lines.stack, lines.stack);
       add_lines_(b.x, b.stride, kLineGroup, width, nullptr, sum, square);
       bool all_centred = true;
       for (int64_t l = 0; l < width; ++l) {
@@ -334,14 +354,54 @@ class Columns {
     return m;
   }
 
-  Statistic finish_one(const Offsets& at, const double* total, int64_t s) const {
-    return finish_statistic<T>(work_, sequence_, at,
-                               total ? load(total, s) : Moments{});
+  // body(s, offsets of its first lane) for each statistic.
+  template <class Body>
+  void for_statistics(const Place& place, Body body) const {
+    for_runs(lanes_, place.begin, place.end, [&](int64_t first, const Offsets& o, int64_t count) {
+      Offsets at = place.at;
+      at.add(o, 1);
+      for (int64_t l = first - place.begin; count > 0; ++l, --count) {
+        if (l % fold_ == 0) body(l / fold_, at);
+        if (count > 1) at.add(lanes_.inner().step, 1);
+      }
+    });
+  }
+
+  void make_maps(const Place& place, const Found& found, State& state) const {
+    const int64_t lanes = place.end - place.begin;
+    Found spread;
+    const Found* by_lane = &found;
+    if (fold_ > 1) {
+      for (int64_t l = 0; l < lanes; ++l) spread.set(l, found[l / fold_]);
+      by_lane = &spread;
+    }
+    double weight[kStrip], bias[kStrip];
+    std::fill_n(weight, lanes, kNoWeight);
+    std::fill_n(bias, lanes, kNoBias);
+    if (follows_ && (work_.weight || work_.bias)) {
+      const AffineTile<T> affine(work_, lanes_, place.at, place.begin, place.end);
+      if (affine.weight) std::copy_n(affine.weight, lanes, weight);
+      if (affine.bias) std::copy_n(affine.bias, lanes, bias);
+    }
+    state.exact.clear();
+    bool all_fit = true;
+    for (int64_t l = 0; l < lanes; ++l) {
+      Normalizer<T> n;
+      all_fit &= fold((*by_lane)[l], weight[l], bias[l], n);
+      state.center[l] = n.center;
+      state.scale[l] = n.scale;
+      state.shift[l] = n.shift;
+    }
+    for (int64_t l = 0; l < lanes && !all_fit; ++l) {
+      Normalizer<T> n;
+      if (!fold((*by_lane)[l], weight[l], bias[l], n)) state.exact.push_back({l, (*by_lane)[l]});
+    }
+    repeat(lanes, state);
   }
 
   void repeat(int64_t lanes, State& state) const {
     state.repeat = 1;
-    if (!work_.y || lanes >= kNarrow || lanes != lanes_.size()) return;
+    if (lanes >= kNarrow || lanes != lanes_.size()) return;
     state.repeat = std::min(kStrip / lanes, lines_.size());
     for (T* p : {state.center, state.scale, state.shift}) {
       for (int64_t i = lanes; i < state.repeat * lanes; ++i) p[i] = p[i - lanes];
@@ -372,7 +432,7 @@ class Columns {
     if (reads_ && state.exact.empty()) {
       x = reinterpret_cast<const T*>(work_.x + at[kX]) + place.begin;
     } else {
-      gather(lanes_, kX, work_.x + at[kX], place.begin, place.end, x_copy);
+      gather(line_, kX, work_.x + at[kX], place.begin, place.end, x_copy);
     }
     T* y = writes_ ? reinterpret_cast<T*>(work_.y + at[kY]) + place.begin : y_copy;
     const auto apply = [&](const T* weight, const T* bias, int64_t step) {
@@ -396,7 +456,7 @@ class Columns {
                                           affine.bias ? affine.bias + e.lane : nullptr);
       }
     }
-    if (!writes_) scatter(lanes_, kY, work_.y + at[kY], place.begin, place.end, y);
+    if (!writes_) scatter(line_, kY, work_.y + at[kY], place.begin, place.end, y);
   }
 
   const Work& work_;
@@ -407,6 +467,7 @@ class Columns {
   const Sequence<T> sequence_;
   const Nest& lines_;
   const Nest& lanes_;
+  const Nest& line_;
   const int64_t fold_;
   const int64_t stack_;
   const double tiny_;

@@ -32,6 +32,16 @@ class Rows {
 
   int64_t units() const { return work_.plan.units.size(); }
   Offsets place(int64_t unit) const { return offsets_of(work_.plan.units, unit); }
+  template <class Body>
+  void for_places(int64_t begin, int64_t end, Body body) const {
+    const Nest& units = work_.plan.units;
+    for_runs(units, begin, end, [&](int64_t, Offsets at, int64_t count) {
+      for (int64_t i = 0; i < count; ++i) {
+        body(at);
+        if (i + 1 < count) at.add(units.inner().step, 1);
+      }
+    });
+  }
   int64_t chunks() const { return sequence_.chunks(); }
   int64_t part_size() const { return 4; }  // a Moments
 
@@ -44,10 +54,10 @@ class Rows {
 
   void finish(const Offsets& at, const double* total, State& state) const {
     state.statistic = finish_statistic<T>(work_, sequence_, at, load(total));
-    const T* weight = follows_ ? pointer<T>(work_.weight, at[kWeight]) : nullptr;
-    const T* bias = follows_ ? pointer<T>(work_.bias, at[kBias]) : nullptr;
-    state.fits =
-        fold(state.statistic, weight, bias, state.normalizer);
+    double weight = kNoWeight, bias = kNoBias;
+    if (follows_ && work_.weight) weight = *pointer<T>(work_.weight, at[kWeight]);
+    if (follows_ && work_.bias) bias = *pointer<T>(work_.bias, at[kBias]);
+    state.fits = fold(state.statistic, weight, bias, state.normalizer);
   }
 
   void apply(const Offsets& at, int64_t c, const State& state) const {

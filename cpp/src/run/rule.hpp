@@ -11,8 +11,8 @@ namespace normfast {
 // What x - center is divided by.
 enum class Divisor { kDeviation, kRootMeanSquare, kL2, kL1, kLargest };
 
-// Which statistic is reported beside the mean: what x - mean is multiplied by, or what it is divided
-// by where eps is left out.
+// Which statistic is reported beside the mean: what x - mean is multiplied by, or what it is
+// divided by where eps is left out.
 enum class Report { kReciprocal, kDivisor };
 
 struct Rule {
@@ -52,57 +52,65 @@ double tiny_square(double eps) {
   return sizeof(T) == sizeof(float) ? 0x1p-122 : 0x1p-900;
 }
 
-inline double divisor(const Rule& rule, const Moments& m, double pre) {
-  // eps is scaled as the data is. Its root first: pre * pre may overflow.
-  const double root = std::sqrt(rule.eps) * pre;
-  switch (rule.divisor) {
-    case Divisor::kDeviation:
-      return std::sqrt(m.m2 / (m.count - rule.correction) + (pre == 1 ? rule.eps : root * root));
-    case Divisor::kRootMeanSquare:
-      return std::sqrt(m.m2 / m.count + (pre == 1 ? rule.eps : root * root));
-    case Divisor::kL2: {
-      const double norm = std::sqrt(m.m2);
-      return norm < rule.eps * pre ? rule.eps * pre : norm;
-    }
-    default:
-      return m.m2 < rule.eps * pre ? rule.eps * pre : m.m2;
+// The divisor of one statistic or many, all of the same count: max(sqrt(m2 / per + plus), least),
+// with or without the root.
+class Divider {
+ public:
+  Divider(const Rule& rule, double count, double pre) {
+    const bool mean = rule.divisor <= Divisor::kRootMeanSquare;
+    root_ = rule.divisor <= Divisor::kL2;
+    if (rule.divisor == Divisor::kDeviation) per_ = count - rule.correction;
+    if (rule.divisor == Divisor::kRootMeanSquare) per_ = count;
+    // eps is scaled as the data is. Its root first: pre * pre may overflow.
+    const double scaled = std::sqrt(rule.eps) * pre;
+    if (mean) plus_ = pre == 1 ? rule.eps : scaled * scaled;
+    if (!mean) least_ = rule.eps * pre;
   }
-}
+  double operator()(double m2) const {
+    const double v = m2 / per_ + plus_;
+    const double d = root_ ? std::sqrt(v) : v;
+    return d < least_ ? least_ : d;
+  }
+
+ private:
+  double per_ = 1, plus_ = 0, least_ = 0;
+  bool root_;
+};
+
+// Nothing to divide by: x - mean is 0 throughout, and 0 * 1 is the answer.
+inline double reciprocal(double d) { return d == 0 ? 1 : 1 / d; }
 
 inline Statistic finish(const Rule& rule, const Moments& m, double pre) {
-  const double d = divisor(rule, m, pre);
-  // Nothing to divide by: x - mean is 0 throughout, and 0 * 1 is the answer.
-  return {pre, m.mean, m.mean_lo, d == 0 ? 1 : 1 / d};
+  return {pre, m.mean, m.mean_lo, reciprocal(Divider(rule, m.count, pre)(m.m2))};
 }
 
 inline double reported(const Rule& rule, const Moments& m, const Statistic& s) {
   if (rule.report == Report::kReciprocal) return s.rstd * s.pre;
   Rule plain = rule;
   plain.eps = 0;
-  return divisor(plain, m, s.pre) / s.pre;
+  return Divider(plain, m.count, s.pre)(m.m2) / s.pre;
 }
 
 // The statistic as the fast kernels take it, times weight and plus bias where those are constant
 // over it. Says no where float32 would over- or underflow, or the data has to be scaled first: then
 // apply_exact does it. The choice is made a statistic, so that no neighbour can change it.
 template <class T>
-bool fold(const Statistic& s, const T* weight, const T* bias, Normalizer<T>& n) {
-  const double w = weight ? static_cast<double>(*weight) : 1;
-  const double scale = s.rstd * w;
-  bool fits = s.pre == 1;
-  if constexpr (sizeof(T) == sizeof(float)) {
-    const auto normal = [](double v) { return v >= 0x1p-107 && v <= 0x1p126; };
-    fits = normal(s.rstd) && (scale == 0 || normal(std::fabs(scale))) &&
-           std::fabs(s.mean) <= static_cast<double>(std::numeric_limits<float>::max());
-  }
+inline bool fold(const Statistic& s, double weight, double bias, Normalizer<T>& n) {
+  const double scale = s.rstd * weight;
   n.center = static_cast<T>(s.mean);
   n.scale = static_cast<T>(scale);
-  // -0 adds nothing, not even to the sign of a zero.
-  const double b = bias ? static_cast<double>(*bias) : -0.0;
   const double rest = (static_cast<double>(n.center) - s.mean) - s.mean_lo;
-  n.shift = static_cast<T>(rest != 0 ? rest * scale + b : b);
-  return fits;
+  n.shift = static_cast<T>(rest != 0 ? rest * scale + bias : bias);
+  if (sizeof(T) == sizeof(double)) return s.pre == 1;
+  // No short circuits: loops over many statistics are to be vectorised.
+  const auto normal = [](double v) { return (v >= 0x1p-107) & (v <= 0x1p126); };
+  return normal(s.rstd) & ((scale == 0) | normal(std::fabs(scale))) &
+         (std::fabs(s.mean) <= static_cast<double>(std::numeric_limits<float>::max()));
 }
+
+// What stands for a weight or a bias that is not given. -0 adds nothing, not even to a zero's sign.
+inline constexpr double kNoWeight = 1;
+inline constexpr double kNoBias = -0.0;
 
 // One element in float64 from end to end.
 template <class T>

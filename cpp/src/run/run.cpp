@@ -5,9 +5,10 @@
 namespace normfast {
 namespace {
 
-// Both forms run alike. Where there are units enough for the threads, each thread takes whole units:
-// reduce, merge, apply while the data is still in cache. Otherwise the chunks of all units are
-// reduced, then merged, then applied. Merges go by the chunks' order, so both give the same bits.
+// Both forms run alike. Where there are units enough for the threads, each thread takes whole
+// units: reduce, merge, apply while the data is still in cache. Otherwise the chunks of all units
+// are reduced, then merged, then applied. Merges go by the chunks' order, so both give the same
+// bits.
 template <class Form>
 void execute(const Form& form, const Work& work) {
   using State = typename Form::State;
@@ -22,15 +23,14 @@ void execute(const Form& form, const Work& work) {
       double* total = large.empty() ? small : large.data();
       double* part = total + size;
       State state;
-      for (int64_t u = begin; u < end; ++u) {
-        const auto place = form.place(u);
+      form.for_places(begin, end, [&](const auto& place) {
         for (int64_t c = 0; c < chunks && reduces; ++c) {
           form.reduce(place, c, c == 0 ? total : part);
           if (c > 0) form.merge_into(total, part);
         }
         form.finish(place, total, state);
         for (int64_t c = 0; c < chunks && work.y; ++c) form.apply(place, c, state);
-      }
+      });
     });
     return;
   }

@@ -21,14 +21,12 @@ Moments Sequence<T>::reduce(typename Kernels<T>::ReduceRow kernel, const char* x
                             double pre) const {
   const int64_t begin = c * kRowChunk;
   const int64_t count = std::min(nest_.size() - begin, kRowChunk);
-  const bool direct = pre == 1 && aligned<T>(x, nest_, kX);
-  if (direct && nest_.ndim() <= 1 && (count == 1 || nest_.inner_step(kX) == sizeof(T))) {
-    const T* p = reinterpret_cast<const T*>(x + begin * nest_.inner_step(kX));
-    return kernel(p, nullptr, count, tiny_);
+  if (contiguous_ && pre == 1) {
+    return kernel(reinterpret_cast<const T*>(x) + begin, nullptr, count, tiny_);
   }
   const T* groups[kRowChunk / kGroup];
   const bool unit = nest_.inner_step(kX) == static_cast<int64_t>(sizeof(T));
-  if (direct && unit && nest_.inner_size() >= kGroup) {
+  if (aligned_ && pre == 1 && unit && nest_.inner_size() >= kGroup) {
     // Long runs: only the groups that straddle two of them are copied.
     for_runs(nest_, begin, begin + count, [&](int64_t i, const Offsets& at, int64_t n) {
       int64_t g = (i - begin + kGroup - 1) / kGroup;
@@ -72,7 +70,8 @@ Moments Sequence<T>::rescaled(const char* x, double& pre) const {
   return m;
 }
 
-// From merged Moments (or what was given) to the map of the statistic at `at`, reporting on the way.
+// From merged Moments (or what was given) to the map of the statistic at `at`, reporting on the
+// way.
 template <class T>
 Statistic finish_statistic(const Work& work, const Sequence<T>& sequence, const Offsets& at,
                            Moments m) {
@@ -112,8 +111,7 @@ bool reachable(const Work& work, const Nest& nest) {
 template <class T>
 bool contiguous(const Nest& nest) {
   const int64_t unit = sizeof(T);
-  return nest.inner_size() == 1 ||
-         (nest.inner_step(kX) == unit && nest.inner_step(kY) == unit);
+  return nest.inner_size() == 1 || (nest.inner_step(kX) == unit && nest.inner_step(kY) == unit);
 }
 
 template <class T>
@@ -143,8 +141,8 @@ struct AffineTile {
   }
 
  private:
-  static const T* take(const char* p, Operand o, const Nest& nest, const Offsets& at,
-                       int64_t begin, int64_t end, T* copy) {
+  static const T* take(const char* p, Operand o, const Nest& nest, const Offsets& at, int64_t begin,
+                       int64_t end, T* copy) {
     if (!p) return nullptr;
     gather(nest, o, p + at[o], begin, end, copy);
     return copy;

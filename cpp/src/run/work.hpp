@@ -4,11 +4,13 @@
 #include "kernels/kernels.hpp"
 #include "plan/plan.hpp"
 #include "run/rule.hpp"
+#include "run/stage.hpp"
 
 namespace normfast {
 
 // x and the arrays beside it. Null: not given; y null: statistics only. Weight and bias are of the
-// computing type and aligned. Where the statistics are given, nothing is reduced and the rule is not asked.
+// computing type and aligned. Where the statistics are given, nothing is reduced and the rule is
+// not asked.
 struct Work {
   Plan plan;
   Rule rule;
@@ -24,8 +26,8 @@ struct Work {
   int threads = 1;
 };
 
-// Runs all of it. Either every element of y and of the statistics is written, or bad_alloc is thrown
-// before the first.
+// Runs all of it. Either every element of y and of the statistics is written, or bad_alloc is
+// thrown before the first.
 template <class T>
 void run(const Work& work, const Kernels<T>& kernels);
 
@@ -41,7 +43,12 @@ class Sequence {
         rule_(work.rule),
         reduce_(kernels.reduce_row[static_cast<int>(rule_.reduction())]),
         largest_(kernels.reduce_row[static_cast<int>(Reduction::kMaximum)]),
-        tiny_(tiny_square<T>(rule_.eps)) {}
+        tiny_(tiny_square<T>(rule_.eps)),
+        // One statistic aligned, all are where the steps between them are whole elements.
+        aligned_(aligned<T>(work.x, nest_, kX) && aligned<T>(work.x, work.plan.units, kX) &&
+                 aligned<T>(work.x, work.plan.lanes, kX)),
+        contiguous_(aligned_ && nest_.ndim() <= 1 &&
+                    (nest_.size() == 1 || nest_.inner_step(kX) == sizeof(T))) {}
 
   int64_t chunks() const { return (nest_.size() + kRowChunk - 1) / kRowChunk; }
 
@@ -58,14 +65,15 @@ class Sequence {
   Moments rescaled(const char* x, double& pre) const;
 
  private:
-  Moments reduce(typename Kernels<T>::ReduceRow kernel, const char* x, int64_t c,
-                 double pre) const;
+  Moments reduce(typename Kernels<T>::ReduceRow kernel, const char* x, int64_t c, double pre) const;
 
   const Nest& nest_;
   const Rule& rule_;
   typename Kernels<T>::ReduceRow reduce_;
   typename Kernels<T>::ReduceRow largest_;
   double tiny_;
+  bool aligned_;
+  bool contiguous_;
 };
 
 }  // namespace normfast

@@ -52,13 +52,13 @@ F64 abs(F64 a) { return {_mm512_abs_pd(a.v)}; }
 
 // As integers, the bits of non-negative floats are in the floats' own order, NaN last.
 F32 max_magnitude(F32 a, F32 b) {
-  return {_mm512_castsi512_ps(
-      _mm512_max_epi32(_mm512_castps_si512(a.v), _mm512_castps_si512(b.v)))};
+  return {
+      _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a.v), _mm512_castps_si512(b.v)))};
 }
 
 F64 max_magnitude(F64 a, F64 b) {
-  return {_mm512_castsi512_pd(
-      _mm512_max_epi64(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v)))};
+  return {
+      _mm512_castsi512_pd(_mm512_max_epi64(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v)))};
 }
 
 F32 keep(F32 a, int64_t count) { return {_mm512_maskz_mov_ps(first16(count), a.v)}; }
@@ -72,8 +72,7 @@ F64 widen_high(F32 a) { return {_mm512_cvtps_pd(high(a))}; }
 F64 fold(F32 a) { return {_mm512_cvtps_pd(_mm256_add_ps(low(a), high(a)))}; }
 
 double sum(F64 a) {
-  const __m256d four =
-      _mm256_add_pd(_mm512_castpd512_pd256(a.v), _mm512_extractf64x4_pd(a.v, 1));
+  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(a.v), _mm512_extractf64x4_pd(a.v, 1));
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }

@@ -1,8 +1,8 @@
 // The virtual vector in plain C++: what every other file of this room must agree with, bit for bit.
 //
 // F32 is 16 floats, F64 is 8 doubles, on every machine. Partial loads read nothing past `count` and
-// give zero there. Everything lives in an anonymous namespace, because these files are compiled once
-// an ISA and the linker must never take one ISA's copy for another's.
+// give zero there. Everything lives in an anonymous namespace, because these files are compiled
+// once an ISA and the linker must never take one ISA's copy for another's.
 #pragma once
 
 #include <cmath>
@@ -66,7 +66,8 @@ Array<T, N> abs(Array<T, N> a) {
   return a;
 }
 
-// The larger of two non-negative numbers; a NaN counts as larger than infinity, so it is never lost.
+// The larger of two non-negative numbers; a NaN counts as larger than infinity, so it is never
+// lost.
 template <class T, int N>
 Array<T, N> max_magnitude(Array<T, N> a, Array<T, N> b) {
   for (int i = 0; i < N; ++i) {
