@@ -53,7 +53,8 @@ void make_plan(const Layout& layout, Plan& plan) {
       plan.form = Form::kColumns;
       plan.fold = size(tail, n);
       lanes = before;
-    } else if (before == 0 && tail > 0 && size(tail, n) < kTurn) {
+    } else if (before == 0 && size(tail, n) < kTurn) {
+      // Also one row alone: it must give the bits it has in a batch.
       plan.form = Form::kColumns;
       lanes = before;
       lanes_end = tail;
