@@ -33,6 +33,11 @@ def outlier_last(rng: np.random.Generator) -> Array:
     return np.r_[rng.standard_normal(4096), 1e6]
 
 
+def level_after(start: int, n: int) -> Make:
+    """Noise, then a level: sums about what the start suggests cancel, with errors that add up."""
+    return lambda rng: np.r_[rng.standard_normal(start), np.full(n - start, rng.uniform(1e3, 1e4))]
+
+
 HARD: dict[str, Make] = {
     "40000..40003": lambda _: np.arange(40000.0, 40004),
     "all 1234": lambda _: np.full(256, 1234.0),
@@ -46,6 +51,9 @@ HARD: dict[str, Make] = {
     "sorted": lambda rng: np.sort(rng.standard_normal(5000)),
     "two levels": lambda rng: np.where(rng.random(4097) < 0.5, 1000.0, 1001.0),
     "drift": lambda rng: np.repeat([0.0, 1e5, -1e5, 7.0], 1000) + rng.standard_normal(4000),
+    "level after 8": level_after(8, 512),
+    "level after 32": level_after(32, 1024),
+    "level after 512": level_after(512, 16384),
     "outlier first": outlier_first,
     "outlier last": outlier_last,
     "heavy tails": lambda rng: rng.standard_cauchy(4096),
