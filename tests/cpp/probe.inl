@@ -1,0 +1,38 @@
+// Fills the probe of one ISA. The including file has chosen the vector.
+#include "probe.hpp"
+
+namespace normfast::test {
+namespace {
+
+template <class V>
+constexpr auto lanes_of() {
+  using T = typename V::Element;
+  return LaneProbe<T>{
+      V::kLanes,
+      [](T value, T* r) { V::set(value).store(r); },
+      [](const T* a, T* r) { V::load(a).store(r); },
+      [](const T* from, int64_t count, T* r) { V::load(from, count).store(r); },
+      [](const T* a, T* to, int64_t count) { V::load(a).store(to, count); },
+      [](const T* a, int64_t count, T* r) { keep(V::load(a), count).store(r); },
+      [](const T* a, const T* b, T* r) { (V::load(a) + V::load(b)).store(r); },
+      [](const T* a, const T* b, T* r) { (V::load(a) - V::load(b)).store(r); },
+      [](const T* a, const T* b, T* r) { (V::load(a) * V::load(b)).store(r); },
+      [](const T* a, const T* b, T* r) { max_magnitude(V::load(a), V::load(b)).store(r); },
+      [](const T* a, const T* b, const T* c, T* r) {
+        fma(V::load(a), V::load(b), V::load(c)).store(r);
+      },
+      [](const T* a, T* r) { abs(V::load(a)).store(r); }};
+}
+
+constexpr Probe probe_of(const char* isa) {
+  return {isa,
+          lanes_of<F32>(),
+          lanes_of<F64>(),
+          [](const float* a, double* r) { widen_low(F32::load(a)).store(r); },
+          [](const float* a, double* r) { widen_high(F32::load(a)).store(r); },
+          [](const float* a, double* r) { fold(F32::load(a)).store(r); },
+          [](const double* a) { return sum(F64::load(a)); }};
+}
+
+}  // namespace
+}  // namespace normfast::test
