@@ -37,10 +37,7 @@ void check_momentum(const Problem& problem, double momentum) {
 // Evaluation: the running statistics take the place of the batch's.
 void give_running(Problem& problem, const Running& running, const AxisList& channels, double eps) {
   std::vector<double> rstd = problem.spread(running.var, channels);
-  for (double& v : rstd) {
-    const double deviation = std::sqrt(v + eps);
-    v = deviation == 0 ? 1 : 1 / deviation;
-  }
+  for (double& v : rstd) v = reciprocal(std::sqrt(v + eps));
   problem.give(problem.spread(running.mean, channels), std::move(rstd));
 }
 

@@ -250,8 +250,12 @@ std::vector<double> Problem::spread(const View& view, const AxisList& axes) cons
   std::vector<double> values(static_cast<std::size_t>(nest.size()));
   for_runs(nest, 0, nest.size(), [&](int64_t i, const Offsets& at, int64_t count) {
     const char* p = static_cast<const char*>(view.data) + at[kX];
-    for (int64_t k = 0; k < count; ++k) {
-      values[static_cast<std::size_t>(i + k)] = read_float(view, p + k * nest.inner_step(kX));
+    double* to = values.data() + i;
+    const int64_t step = nest.inner_step(kX);
+    if (view.dtype == DType::kFloat32) {
+      for (int64_t k = 0; k < count; ++k) to[k] = static_cast<double>(read<float>(p + k * step));
+    } else {
+      for (int64_t k = 0; k < count; ++k) to[k] = read<double>(p + k * step);
     }
   });
   return values;

@@ -36,7 +36,7 @@ void standardize(const View& x, Axes reduced, const Standardize& options) {
     problem.check_read("mean", options.mean);
     problem.check_read("std", options.deviation);
     std::vector<double> deviation = problem.spread(options.deviation, std_axes), rstd = deviation;
-    for (double& v : rstd) v = v == 0 ? 1 : 1 / v;
+    for (double& v : rstd) v = reciprocal(v);
     problem.give(problem.spread(options.mean, mean_axes), std::move(rstd));
     problem.run();
     if (double* scale = options.statistics.scale) {

@@ -96,8 +96,8 @@ class Columns {
     }
   }
 
-  void merge_into(double* total, const double* part) const {
-    const int64_t statistics = strip_ / fold_;
+  void merge_into(const Place& place, double* total, const double* part) const {
+    const int64_t statistics = (place.end - place.begin) / fold_;
     const double count = total[0];
     for (int64_t s = 0; s < statistics; ++s) {
       total[0] = count;
@@ -115,8 +115,12 @@ class Columns {
     std::fill_n(found.pre, n, 1.0);
     if (work_.given_rstd) {
       for_statistics(place, [&](int64_t s, const Offsets& at) {
-        found.set(s, finish_statistic<T>(work_, sequence_, at, Moments{}));
+        found.mean[s] = work_.given_mean[at[kStatistic]];
+        found.rstd[s] = work_.given_rstd[at[kStatistic]];
+        if (work_.mean) work_.mean[at[kStatistic]] = found.mean[s];
+        if (work_.scale) work_.scale[at[kStatistic]] = found.rstd[s];
       });
+      std::fill_n(found.mean_lo, n, 0.0);
     } else {
       std::copy_n(total + 1, n, found.mean);
       std::copy_n(total + 1 + strip_ / fold_, n, found.mean_lo);
@@ -360,13 +364,24 @@ class Columns {
     for_runs(lanes_, place.begin, place.end, [&](int64_t first, const Offsets& o, int64_t count) {
       Offsets at = place.at;
       at.add(o, 1);
-      for (int64_t l = first - place.begin; count > 0; ++l, --count) {
-        if (l % fold_ == 0) body(l / fold_, at);
-        if (count > 1) at.add(lanes_.inner().step, 1);
+      // A run is within one statistic or, unfolded, one statistic a lane.
+      const int64_t l = first - place.begin;
+      if (fold_ > 1) {
+        for (int64_t i = (fold_ - l % fold_) % fold_; i < count; i += fold_) {
+          Offsets there = at;
+          there.add(lanes_.inner().step, i);
+          body((l + i) / fold_, there);
+        }
+        return;
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        body(l + i, at);
+        if (lanes_.ndim() > 0) at.add(lanes_.inner().step, 1);
       }
     });
   }
 
+  // The maps of `fold`, lane by lane, each step a loop of its own.
   void make_maps(const Place& place, const Found& found, State& state) const {
     const int64_t lanes = place.end - place.begin;
     Found spread;
@@ -375,26 +390,31 @@ class Columns {
       for (int64_t l = 0; l < lanes; ++l) spread.set(l, found[l / fold_]);
       by_lane = &spread;
     }
-    double weight[kStrip], bias[kStrip];
-    std::fill_n(weight, lanes, kNoWeight);
+    const auto& [pre, mean, mean_lo, rstd] = *by_lane;
+    double scale[kStrip], bias[kStrip];
+    std::copy_n(rstd, lanes, scale);
     std::fill_n(bias, lanes, kNoBias);
     if (follows_ && (work_.weight || work_.bias)) {
       const AffineTile<T> affine(work_, lanes_, place.at, place.begin, place.end);
-      if (affine.weight) std::copy_n(affine.weight, lanes, weight);
+      for (int64_t l = 0; affine.weight && l < lanes; ++l) {
+        scale[l] *= static_cast<double>(affine.weight[l]);
+      }
       if (affine.bias) std::copy_n(affine.bias, lanes, bias);
     }
-    state.exact.clear();
-    bool all_fit = true;
+    T* const center = state.center;
+    for (int64_t l = 0; l < lanes; ++l) center[l] = static_cast<T>(mean[l]);
+    for (int64_t l = 0; l < lanes; ++l) state.scale[l] = static_cast<T>(scale[l]);
     for (int64_t l = 0; l < lanes; ++l) {
-      Normalizer<T> n;
-      all_fit &= fold((*by_lane)[l], weight[l], bias[l], n);
-      state.center[l] = n.center;
-      state.scale[l] = n.scale;
-      state.shift[l] = n.shift;
+      state.shift[l] = shift<T>(mean[l], mean_lo[l], center[l], scale[l], bias[l]);
     }
-    for (int64_t l = 0; l < lanes && !all_fit; ++l) {
-      Normalizer<T> n;
-      if (!fold((*by_lane)[l], weight[l], bias[l], n)) state.exact.push_back({l, (*by_lane)[l]});
+    const auto misfit = [&, maps = state.scale](int64_t l) {
+      return !fits(pre[l], center[l], maps[l], static_cast<T>(rstd[l]));
+    };
+    uint32_t misfits = 0;
+    for (int64_t l = 0; l < lanes; ++l) misfits |= misfit(l);
+    state.exact.clear();
+    for (int64_t l = 0; l < lanes && misfits; ++l) {
+      if (misfit(l)) state.exact.push_back({l, (*by_lane)[l]});
     }
     repeat(lanes, state);
   }

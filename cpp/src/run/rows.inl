@@ -48,7 +48,7 @@ class Rows {
   void reduce(const Offsets& at, int64_t c, double* part) const {
     store(sequence_.chunk(work_.x + at[kX], c), part);
   }
-  void merge_into(double* total, const double* part) const {
+  void merge_into(const Offsets&, double* total, const double* part) const {
     store(merge(work_.rule.reduction(), load(total), load(part)), total);
   }
 

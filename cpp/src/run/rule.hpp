@@ -1,8 +1,9 @@
 // From a statistic to the map that is applied: the little arithmetic there is between two passes.
 #pragma once
 
+#include <bit>
 #include <cmath>
-#include <limits>
+#include <cstdint>
 
 #include "plan/moments.hpp"
 
@@ -95,17 +96,31 @@ inline double reported(const Rule& rule, const Moments& m, const Statistic& s) {
 // over it. Says no where float32 would over- or underflow, or the data has to be scaled first: then
 // apply_exact does it. The choice is made a statistic, so that no neighbour can change it.
 template <class T>
-inline bool fold(const Statistic& s, double weight, double bias, Normalizer<T>& n) {
+T shift(double mean, double mean_lo, T center, double scale, double bias) {
+  // Subtracted, so that a bias of -0 stays one where the rest is 0.
+  const double rest = (mean - static_cast<double>(center)) + mean_lo;
+  return static_cast<T>(bias - rest * scale);
+}
+
+// A float's magnitude is in [2^-107, 2^126]; on its bits, so that loops over many are vectorised.
+inline bool in_range(float v) {
+  constexpr uint32_t kLeast = 20u << 23, kMost = 253u << 23;
+  return (std::bit_cast<uint32_t>(v) & 0x7fffffffu) - kLeast <= kMost - kLeast;
+}
+
+inline bool fits(double pre, double, double, double) { return pre == 1; }
+inline bool fits(double, float center, float scale, float rstd) {
+  const bool finite = (std::bit_cast<uint32_t>(center) & 0x7fffffffu) < 0x7f800000u;
+  return finite & in_range(rstd) & (in_range(scale) | (scale == 0));
+}
+
+template <class T>
+bool fold(const Statistic& s, double weight, double bias, Normalizer<T>& n) {
   const double scale = s.rstd * weight;
   n.center = static_cast<T>(s.mean);
   n.scale = static_cast<T>(scale);
-  const double rest = (static_cast<double>(n.center) - s.mean) - s.mean_lo;
-  n.shift = static_cast<T>(rest != 0 ? rest * scale + bias : bias);
-  if (sizeof(T) == sizeof(double)) return s.pre == 1;
-  // No short circuits: loops over many statistics are to be vectorised.
-  const auto normal = [](double v) { return (v >= 0x1p-107) & (v <= 0x1p126); };
-  return normal(s.rstd) & ((scale == 0) | normal(std::fabs(scale))) &
-         (std::fabs(s.mean) <= static_cast<double>(std::numeric_limits<float>::max()));
+  n.shift = shift<T>(s.mean, s.mean_lo, n.center, scale, bias);
+  return fits(s.pre, n.center, n.scale, static_cast<T>(s.rstd));
 }
 
 // What stands for a weight or a bias that is not given. -0 adds nothing, not even to a zero's sign.

@@ -1,3 +1,5 @@
+#include <memory>
+
 #include "parallel/parallel.hpp"
 #include "run/columns.inl"
 #include "run/rows.inl"
@@ -19,14 +21,14 @@ void execute(const Form& form, const Work& work) {
     parallel_for(work.threads, units, [&](int64_t begin, int64_t end) {
       constexpr int64_t kInline = 8;
       double small[kInline];
-      std::vector<double> large(2 * size > kInline ? 2 * size : 0);
-      double* total = large.empty() ? small : large.data();
+      std::unique_ptr<double[]> large(2 * size > kInline ? new double[2 * size] : nullptr);
+      double* total = large ? large.get() : small;
       double* part = total + size;
       State state;
       form.for_places(begin, end, [&](const auto& place) {
         for (int64_t c = 0; c < chunks && reduces; ++c) {
           form.reduce(place, c, c == 0 ? total : part);
-          if (c > 0) form.merge_into(total, part);
+          if (c > 0) form.merge_into(place, total, part);
         }
         form.finish(place, total, state);
         for (int64_t c = 0; c < chunks && work.y; ++c) form.apply(place, c, state);
@@ -46,8 +48,9 @@ void execute(const Form& form, const Work& work) {
     });
   }
   for (int64_t u = 0; u < units; ++u) {
-    for (int64_t c = 1; c < chunks && reduces; ++c) form.merge_into(part(u, 0), part(u, c));
-    form.finish(form.place(u), part(u, 0), states[static_cast<std::size_t>(u)]);
+    const auto place = form.place(u);
+    for (int64_t c = 1; c < chunks && reduces; ++c) form.merge_into(place, part(u, 0), part(u, c));
+    form.finish(place, part(u, 0), states[static_cast<std::size_t>(u)]);
   }
   if (!work.y) return;
   parallel_for(work.threads, units * chunks, [&](int64_t begin, int64_t end) {

@@ -1,6 +1,8 @@
 // One call, planned and validated: what every form works from.
 #pragma once
 
+#include <limits>
+
 #include "kernels/kernels.hpp"
 #include "plan/plan.hpp"
 #include "run/rule.hpp"
