@@ -148,6 +148,18 @@ def test_a_row_has_the_same_bits_alone_and_anywhere_in_a_batch(name: str, dtype:
     assert_same_bits(call(x[shuffled]), whole[shuffled])
 
 
+@pytest.mark.parametrize("n", [*range(1, 36), 63, 64, 65, 95, 96, 97, 127, 128, 129, 513, 1025])
+def test_a_row_of_any_length_has_the_same_bits_alone(n: int, dtype: np.dtype) -> None:
+    x = with_spikes((203, n), dtype)
+    for call in (nf.layer_norm, nf.rms_norm, nf.normalize, lambda x: nf.mean_var(x, 1)[1]):
+        whole = call(x)
+        for start, stop in ((0, 1), (101, 102), (202, 203), (3, 20), (1, 203)):
+            assert_same_bits(call(x[start:stop]), whole[start:stop])
+        assert_same_bits(call(x[::3]), whole[::3])
+        assert_same_bits(call(x[::-1]), whole[::-1])
+        assert_same_bits(call(np.pad(x, ((0, 0), (2, 1)))[:, 2 : n + 2]), whole)
+
+
 def test_more_leading_dimensions_do_not_change_a_row(dtype: np.dtype) -> None:
     x = far_from_zero((30, 1003), dtype)
     flat = nf.layer_norm(x)
