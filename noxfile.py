@@ -59,6 +59,7 @@ def run_cpp_tests(session: nox.Session, *options: str, env: dict[str, str] | Non
         f"-B{build}",
         "-DNORMFAST_PYTHON=OFF",
         "-DNORMFAST_TESTS=ON",
+        "-DNORMFAST_BENCH=ON",
         f"-DNORMFAST_WERROR={WERROR}",
         *options,
         env=env,
