@@ -30,10 +30,6 @@ void check_running(Problem& problem, const Running& running, const AxisList& cha
   }
 }
 
-void check_momentum(const Problem& problem, double momentum) {
-  if (!std::isfinite(momentum)) problem.fail("momentum is not finite");
-}
-
 // Evaluation: the running statistics take the place of the batch's.
 void give_running(Problem& problem, const Running& running, const AxisList& channels, double eps) {
   std::vector<double> rstd = problem.spread(running.var, channels);
@@ -71,6 +67,26 @@ void update(const View& running, double momentum, Value value) {
   });
 }
 
+// What both operations do first. In evaluation that is all: returns false when it has run.
+template <class Options>
+bool prepare(Problem& problem, const Options& options, const AxisList& channels, bool training) {
+  const Running running = {options.running_mean, options.running_var};
+  problem.check_eps(options.eps);
+  problem.rule.eps = options.eps;
+  problem.weight("weight", options.weight, channels);
+  problem.bias("bias", options.bias, channels);
+  check_running(problem, running, channels, training);
+  if (training) {
+    if (!std::isfinite(options.momentum)) problem.fail("momentum is not finite");
+    if (running.given() && !problem.empty()) problem.keep_moments();
+    return true;
+  }
+  if (!running.given()) problem.fail("running_mean is None, expected an array in evaluation");
+  give_running(problem, running, channels, options.eps);
+  problem.run();
+  return false;
+}
+
 void check_count(const Problem& problem, int64_t count, const char* what, double correction) {
   if (count <= 1) {
     problem.fail(std::string("expected more than one value per ") + what + " in training");
@@ -86,19 +102,8 @@ void check_count(const Problem& problem, int64_t count, const char* what, double
 void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
   Problem problem("batch_norm", x, ~channels, options);
   const AxisList axes = axes_of(channels, x.ndim);
-  const Running running = {options.running_mean, options.running_var};
-  problem.check_eps(options.eps);
-  problem.rule.eps = options.eps;
-  problem.weight("weight", options.weight, axes);
-  problem.bias("bias", options.bias, axes);
-  check_running(problem, running, axes, options.training);
-  if (!options.training) {
-    if (!running.given()) problem.fail("running_mean is None, expected an array in evaluation");
-    give_running(problem, running, axes, options.eps);
-    return problem.run();
-  }
-
-  check_momentum(problem, options.momentum);
+  if (!prepare(problem, options, axes, options.training)) return;
+  const View& running_mean = options.running_mean;
   const View& tracked = options.num_batches_tracked;
   if (tracked.given()) {
     if (tracked.dtype != DType::kInt64) problem.fail_type("num_batches_tracked is not int64");
@@ -106,14 +111,12 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
       problem.fail("num_batches_tracked has " + describe(tracked) + ", expected 0-d");
     }
     problem.check_updated("num_batches_tracked", tracked);
-  } else if (options.cumulative && running.given()) {
+  } else if (options.cumulative && running_mean.given()) {
     problem.fail("momentum is None, which needs num_batches_tracked");
   }
   if (problem.empty()) return problem.run();
   const int64_t count = problem.count();
   check_count(problem, count, "channel", options.running_var_correction);
-
-  if (running.given()) problem.keep_moments();
   problem.run();
   double momentum = options.momentum;
   if (tracked.given()) {
@@ -123,40 +126,25 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
     std::memcpy(tracked.data, &batches, sizeof batches);
     if (options.cumulative) momentum = 1 / static_cast<double>(batches);
   }
-  if (!running.given()) return;
+  if (!running_mean.given()) return;
   const double freedom = static_cast<double>(count) - options.running_var_correction;
-  update(running.mean, momentum, [&](int64_t i) { return problem.mean(i); });
-  update(running.var, momentum, [&](int64_t i) { return problem.m2(i) / freedom; });
+  update(running_mean, momentum, [&](int64_t i) { return problem.mean(i); });
+  update(options.running_var, momentum, [&](int64_t i) { return problem.m2(i) / freedom; });
 }
 
 void instance_norm(const View& x, int channel_axis, const InstanceNorm& options) {
-  if (x.ndim < 2)
-    throw ValueError("instance_norm: x has " + std::to_string(x.ndim) +
-                     " dimensions, expected at least 2");
+  need_two_axes("instance_norm", x);
   const int batch_axis = channel_axis == 0 ? 1 : 0;
   const Axes channel = axis(channel_axis);
   const Axes kept = options.use_input_stats ? channel | axis(batch_axis) : channel;
   Problem problem("instance_norm", x, ~kept, options);
   const AxisList axes = axes_of(channel, x.ndim);
-  const Running running = {options.running_mean, options.running_var};
-  problem.check_eps(options.eps);
-  problem.rule.eps = options.eps;
-  problem.weight("weight", options.weight, axes);
-  problem.bias("bias", options.bias, axes);
-  check_running(problem, running, axes, options.use_input_stats);
-  if (!options.use_input_stats) {
-    if (!running.given()) problem.fail("running_mean is None, expected an array");
-    give_running(problem, running, axes, options.eps);
-    return problem.run();
-  }
-
-  check_momentum(problem, options.momentum);
+  if (!prepare(problem, options, axes, options.use_input_stats)) return;
   if (problem.empty()) return problem.run();
   const int64_t count = problem.count();
   check_count(problem, count, "channel and sample", 1);
-  if (running.given()) problem.keep_moments();
   problem.run();
-  if (!running.given()) return;
+  if (!options.running_mean.given()) return;
   // The running statistics take the average over the samples.
   const int64_t samples = x.shape[batch_axis], width = x.shape[channel_axis];
   const auto average = [&](auto value, int64_t c) {
@@ -167,9 +155,9 @@ void instance_norm(const View& x, int channel_axis, const InstanceNorm& options)
     return sum / static_cast<double>(samples);
   };
   const double freedom = static_cast<double>(count - 1);
-  update(running.mean, options.momentum,
+  update(options.running_mean, options.momentum,
          [&](int64_t c) { return average([&](int64_t i) { return problem.mean(i); }, c); });
-  update(running.var, options.momentum,
+  update(options.running_var, options.momentum,
          [&](int64_t c) { return average([&](int64_t i) { return problem.m2(i) / freedom; }, c); });
 }
 

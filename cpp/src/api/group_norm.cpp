@@ -3,9 +3,7 @@
 namespace normfast {
 
 void group_norm(const View& x, int64_t num_groups, int channel_axis, const GroupNorm& options) {
-  if (x.ndim < 2)
-    throw ValueError("group_norm: x has " + std::to_string(x.ndim) +
-                     " dimensions, expected at least 2");
+  need_two_axes("group_norm", x);
   const int batch_axis = channel_axis == 0 ? 1 : 0;
   Problem problem("group_norm", x, ~(axis(channel_axis) | axis(batch_axis)), options);
   const int64_t channels = x.shape[channel_axis];

@@ -60,6 +60,12 @@ std::string describe(const View& a) {
   return "shape " + shape_text(a.shape, a.ndim) + " " + name_of(a.dtype);
 }
 
+void need_two_axes(const char* operation, const View& x) {
+  if (x.ndim >= 2) return;
+  throw ValueError(std::string(operation) + ": x has " + std::to_string(x.ndim) +
+                   " dimensions, expected at least 2");
+}
+
 Problem::Problem(const char* operation, const View& x, Axes reduced, const Common& common)
     : operation_(operation), x_(x), common_(common), reduced_(reduced & all_axes(x.ndim)) {
   if (!x.given()) fail("x is missing");

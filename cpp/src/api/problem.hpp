@@ -23,6 +23,9 @@ Axes all_axes(int ndim);
 std::string describe(const View& a);
 std::string shape_text(const int64_t* shape, int n);
 
+// Throws where x has no axis for samples beside the one for channels.
+void need_two_axes(const char* operation, const View& x);
+
 class Problem {
  public:
   // x: float32 or float64, at least one axis where the operation needs one.

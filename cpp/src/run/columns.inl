@@ -5,11 +5,10 @@
 #include <numeric>
 #include <vector>
 
-#include "run/sequence.inl"
+#include "run/lanes.inl"
 
 namespace normfast {
 
-inline constexpr int64_t kStrip = 512;  // lanes of a strip at most
 inline constexpr int64_t kNarrow = 64;  // lines shorter than this are applied several at once
 inline constexpr int64_t kVector = 16;
 
@@ -36,28 +35,21 @@ class Columns {
       : work_(work),
         kernels_(kernels),
         reduction_(work.rule.reduction()),
-        add_lines_(kernels.add_lines[static_cast<int>(reduction_)]),
-        add_lines_exact_(kernels.add_lines_exact[static_cast<int>(reduction_)]),
         sequence_(work, kernels),
         lines_(work.plan.lines),
         lanes_(work.plan.lanes),
         line_(work.plan.strip),
         fold_(work.plan.fold),
         stack_(work.plan.stack),
-        tiny_(tiny_square<T>(work.rule.eps)),
-        follows_(work.plan.affine_follows()) {
+        follows_(work.plan.affine_follows()),
+        reads_(walks(kX, work.x)),
+        writes_(walks(kY, work.y)),
+        reducer_(work, kernels, reads_) {
     // Whole vectors, and whole statistics.
     const int64_t both = std::lcm(fold_, kVector);
     const int64_t unit_lanes = both <= kStrip ? both : fold_;
     strip_ = std::min(lanes_.size(), kStrip / unit_lanes * unit_lanes);
     strips_ = (lanes_.size() + strip_ - 1) / strip_;
-    const auto walks = [&](Operand o, const char* base) {
-      return line_.ndim() <= 1 && (line_.size() == 1 || line_.inner_step(o) == sizeof(T)) &&
-             aligned<T>(base, line_, o) && aligned<T>(base, lines_, o) &&
-             aligned<T>(base, work.plan.units, o);
-    };
-    reads_ = walks(kX, work.x);
-    writes_ = walks(kY, work.y);
     step_ = affine_lies<T>(work, lanes_, 0) ? 0 : 1;
     affine_lies_ = lanes_.ndim() <= 1 && affine_lies<T>(work, lanes_, step_) &&
                    reachable<T>(work, lanes_) && reachable<T>(work, lines_) &&
@@ -82,8 +74,7 @@ class Columns {
   void reduce(const Place& place, int64_t c, double* part) const {
     Lanes lanes;
     const Lines lines = lines_of(c);
-    const int64_t width = (place.end - place.begin) * lines.stack;
-    reduce_lanes(place, lines, width, lanes);
+    reducer_.reduce({work_.x + place.at[kX], place.begin, place.end}, lines, lanes);
 
     const int64_t statistics = (place.end - place.begin) / fold_;
     const int64_t members = lines.stack * fold_;
@@ -156,15 +147,11 @@ class Columns {
   }
 
  private:
-  // The lines of one chunk, and how many of them lie side by side.
-  struct Lines {
-    int64_t begin, end, stack;
-    int64_t count() const { return (end - begin) / stack; }
-  };
-
-  struct Lanes {
-    double mean[kStrip], mean_lo[kStrip], m2[kStrip];
-  };
+  bool walks(Operand o, const char* base) const {
+    return line_.ndim() <= 1 && (line_.size() == 1 || line_.inner_step(o) == sizeof(T)) &&
+           aligned<T>(base, line_, o) && aligned<T>(base, lines_, o) &&
+           aligned<T>(base, work_.plan.units, o);
+  }
 
   // Statistics side by side; a Statistic each.
   struct Found {
@@ -174,11 +161,6 @@ class Columns {
     void set(int64_t i, const Statistic& s) {
       pre[i] = s.pre, mean[i] = s.mean, mean_lo[i] = s.mean_lo, rstd[i] = s.rstd;
     }
-  };
-
-  struct Block {
-    const T* x;
-    int64_t stride;
   };
 
   int64_t full_chunks() const { return (lines_.size() / stack_ + kLineChunk - 1) / kLineChunk; }
@@ -200,134 +182,6 @@ class Columns {
     part[1 + s] = m.mean;
     part[1 + n + s] = m.mean_lo;
     part[1 + 2 * n + s] = m.m2;
-  }
-
-  // Lines [begin, end): where they lie if that is regular, through the tile otherwise.
-  Block block(const Place& place, int64_t begin, int64_t end, int64_t stack) const {
-    const int64_t width = place.end - place.begin;
-    const int64_t unit = sizeof(T);
-    if (reads_) {
-      const int64_t step = lines_.inner_step(kX);
-      Block found = {nullptr, step * stack / unit};
-      for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
-        if (i == begin && count == end - begin && (stack == 1 || step == width * unit)) {
-          found.x = reinterpret_cast<const T*>(work_.x + place.at[kX] + o[kX]) + place.begin;
-        }
-      });
-      if (found.x) return found;
-    }
-    T* p = tile<T>();
-    for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
-      for (int64_t k = 0; k < count; ++k) {
-        gather(line_, kX, work_.x + place.at[kX] + o[kX] + k * lines_.inner_step(kX), place.begin,
-               place.end, p + (i + k - begin) * width);
-      }
-    });
-    return {p, width * stack};
-  }
-
-  // body(block, lines) for each group of the chunk from group `first` on.
-  template <class Body>
-  void for_groups(const Place& place, const Lines& lines, int64_t first, Body body) const {
-    const int64_t group = kLineGroup * lines.stack;
-    for (int64_t b = lines.begin + first * group; b < lines.end; b += group) {
-      const int64_t e = std::min(lines.end, b + group);
-      body(block(place, b, e, lines.stack), (e - b) / lines.stack);
-    }
-  }
-
-  void reduce_lanes(const Place& place, const Lines& lines, int64_t width, Lanes& out) const {
-    const int64_t n = lines.count();
-    if (n <= kLineGroup) return reduce_exact(place, lines, 0, width, out);
-    const double count = static_cast<double>(n);
-    double sum[kStrip], square[kStrip];
-    T center[kStrip];
-    const T* shift = nullptr;
-    const auto zero = [&] {
-      std::fill_n(sum, width, 0.0);
-      std::fill_n(square, width, 0.0);
-    };
-    const auto add = [&](int64_t first) {
-      for_groups(place, lines, first, [&](const Block& b, int64_t m) {
-        add_lines_(b.x, b.stride, m, width, shift, sum, square);
-      });
-    };
-    zero();
-    if (reduction_ == Reduction::kMoments) {
-      // The probe of the first group: lanes whose mean is far from zero are summed about it.
-      const Block b =
-          block(place, lines.begin, lines.begin + kLineGroup * lines.stack, lines.stack);
-      add_lines_(b.x, b.stride, kLineGroup, width, nullptr, sum, square);
-      bool all_centred = true;
-      for (int64_t l = 0; l < width; ++l) {
-        const double mean = sum[l] / kLineGroup;
-        const bool centred = square[l] - sum[l] * mean >= 0.6 * square[l];
-        center[l] = centred ? T(0) : static_cast<T>(mean);
-        all_centred &= centred;
-      }
-      if (!all_centred) {
-        shift = center;
-        zero();
-      }
-      add(all_centred ? 1 : 0);
-    } else {
-      std::fill_n(center, width, T(0));
-      add(0);
-    }
-    for (int64_t l = 0; l < width; ++l) {
-      const double s = sum[l], q = square[l], t = s / count;
-      double m2 = q;
-      bool trusted = q - q == 0;  // finite
-      if (reduction_ == Reduction::kMoments) {
-        m2 = q - s * t;
-        trusted &= m2 >= 0.5 * q && q >= tiny_ * count;
-      } else if (reduction_ == Reduction::kSquares) {
-        trusted &= q >= tiny_ * count;
-      } else if (reduction_ == Reduction::kMaximum) {
-        trusted = true;
-      }
-      if (!trusted) {
-        const int64_t tile_begin = l / 8 * 8, tile_end = std::min(width, tile_begin + 8);
-        Lanes exact;
-        reduce_exact(place, lines, tile_begin, tile_end, exact);
-        out.mean[l] = exact.mean[l];
-        out.mean_lo[l] = exact.mean_lo[l];
-        out.m2[l] = exact.m2[l];
-        continue;
-      }
-      two_sum(static_cast<double>(center[l]), t, out.mean[l], out.mean_lo[l]);
-      if (reduction_ != Reduction::kMoments) out.mean[l] = out.mean_lo[l] = 0;
-      out.m2[l] = m2;
-    }
-  }
-
-  // Lanes [first, last) in float64, about their first element; see reduce.inl.
-  void reduce_exact(const Place& place, const Lines& lines, int64_t first, int64_t last,
-                    Lanes& out) const {
-    const int64_t n = lines.count(), width = last - first;
-    const double count = static_cast<double>(n);
-    double center[kStrip], sum[kStrip], square[kStrip];
-    std::fill_n(center, width, 0.0);
-    const bool moments = reduction_ == Reduction::kMoments;
-    const bool again = moments && sizeof(T) == sizeof(double) && n > kRowDirect;
-    for (int pass = 0; pass < (again ? 2 : 1); ++pass) {
-      for (int64_t l = 0; l < width && pass > 0; ++l) center[l] += sum[l] / count;
-      std::fill_n(sum, width, 0.0);
-      std::fill_n(square, width, 0.0);
-      bool started = !moments || pass > 0;
-      for_groups(place, lines, 0, [&](const Block& b, int64_t m) {
-        const T* x = b.x + first;
-        for (int64_t l = 0; l < width && !started; ++l) center[l] = static_cast<double>(x[l]);
-        started = true;
-        add_lines_exact_(x, b.stride, m, width, center, sum, square);
-      });
-    }
-    for (int64_t l = 0; l < width; ++l) {
-      const double s = sum[l], q = square[l], t = s / count;
-      const double m2 = moments ? q - s * t : q;
-      two_sum(center[l], moments ? t : 0, out.mean[first + l], out.mean_lo[first + l]);
-      out.m2[first + l] = m2 < 0 ? 0 : m2;
-    }
   }
 
   // `members` lanes of the same count become one statistic: Chan's merge without its divisions. The
@@ -482,18 +336,16 @@ class Columns {
   const Work& work_;
   const Kernels<T>& kernels_;
   const Reduction reduction_;
-  const typename Kernels<T>::AddLines add_lines_;
-  const typename Kernels<T>::AddLinesExact add_lines_exact_;
   const Sequence<T> sequence_;
   const Nest& lines_;
   const Nest& lanes_;
   const Nest& line_;
   const int64_t fold_;
   const int64_t stack_;
-  const double tiny_;
   const bool follows_;
+  const bool reads_, writes_;  // lanes of x, of y can be walked where they lie
+  const LaneReducer<T> reducer_;
   int64_t strip_, strips_;
-  bool reads_, writes_;  // lanes of x, of y can be walked where they lie
   bool affine_lies_;
   int64_t step_;  // of weight and bias along the lanes, where they lie directly
 };
