@@ -81,7 +81,8 @@ bool built_with_openmp() {
 #endif
 }
 
-void parallel_for(int threads, int64_t tasks, void (*body)(void*, int64_t, int64_t), void* self) {
+void parallel_for(int threads, int64_t tasks, void (*body)(const void*, int64_t, int64_t),
+                  const void* self) {
   threads = static_cast<int>(std::min<int64_t>(threads, tasks));
 #ifdef _OPENMP
   if (threads > 1 && !forked && !omp_in_parallel()) {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <type_traits>
 
 namespace normfast {
 
@@ -19,16 +18,17 @@ bool built_with_openmp();
 // Calls body(begin, end) for ranges that cover [0, tasks), one a thread. Which thread takes which
 // range changes no result. Exceptions come out once all threads are done. In a child of fork() it
 // runs on one thread: OpenMP's own are gone there.
-void parallel_for(int threads, int64_t tasks, void (*body)(void*, int64_t, int64_t), void* self);
+void parallel_for(int threads, int64_t tasks, void (*body)(const void*, int64_t, int64_t),
+                  const void* self);
 
 template <class Body>
-void parallel_for(int threads, int64_t tasks, Body&& body) {
+void parallel_for(int threads, int64_t tasks, const Body& body) {
   parallel_for(
       threads, tasks,
-      [](void* self, int64_t begin, int64_t end) {
-        (*static_cast<std::remove_reference_t<Body>*>(self))(begin, end);
+      [](const void* self, int64_t begin, int64_t end) {
+        (*static_cast<const Body*>(self))(begin, end);
       },
-      &body);
+      static_cast<const void*>(&body));
 }
 
 }  // namespace normfast
