@@ -13,7 +13,7 @@ namespace normfast {
 namespace {
 
 // Elements a thread must have to be worth starting.
-constexpr int64_t kElementsPerThread = 32 * 1024;
+constexpr int64_t kElementsPerThread = 64 * 1024;
 
 const char* name_of(DType t) {
   switch (t) {
