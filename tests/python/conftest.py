@@ -9,6 +9,8 @@ from hypothesis import settings
 
 from normfast import _core
 
+pytest.register_assert_rewrite("helpers", "refusals")
+
 # The same examples on every run; `HYPOTHESIS_PROFILE=explore` searches for new ones.
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("explore", deadline=None, max_examples=3000)

@@ -16,16 +16,6 @@ Array = NDArray[Any]
 PROMISE = {np.dtype("float32"): 1e-6, np.dtype("float64"): 1e-13}
 
 
-# For scripts: the most memory the process has had, in MB. Unlike getrusage's, it starts at exec.
-STATUS = Path("/proc/self/status")
-LARGEST_SIZE = f"""
-import pathlib
-def largest_size():
-    status = pathlib.Path({str(STATUS)!r}).read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
-"""
-
-
 def bits(array: ArrayLike) -> Array:
     """The representation as integers. All NaNs count as one: their payloads promise nothing."""
     array = np.array(array, order="C")
@@ -78,6 +68,33 @@ def assert_relative(y: Array, expected: Array) -> None:
     limits = np.finfo(y.dtype)
     tolerance = PROMISE[y.dtype] * np.abs(expected) + limits.smallest_subnormal
     assert_within(y, expected, tolerance)
+
+
+def make(shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> Array:
+    return (3 + 2 * rng.standard_normal(shape)).astype(dtype)
+
+
+def affine(
+    shape: int | tuple[int, ...], rng: np.random.Generator, dtype: Any = np.float32
+) -> tuple[Array, Array]:
+    return rng.uniform(0.5, 2, shape).astype(dtype), rng.standard_normal(shape).astype(dtype)
+
+
+def assert_stats(stats: tuple[Array, ...], *expected: Array) -> None:
+    """float64, reduced dimensions kept as 1; no more than float32 data can promise."""
+    for actual, exact in zip(stats, expected, strict=True):
+        assert actual.dtype == np.float64
+        assert_within(actual, exact, 1e-6 * np.maximum(np.abs(exact), 1e-6))
+
+
+# For scripts: the most memory the process has had, in MB. Unlike getrusage's, it starts at exec.
+STATUS = Path("/proc/self/status")
+LARGEST_SIZE = f"""
+import pathlib
+def largest_size():
+    status = pathlib.Path({str(STATUS)!r}).read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+"""
 
 
 def run_python(script: str, timeout: float = 60, **environment: str) -> str:

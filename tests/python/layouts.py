@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -91,3 +92,4 @@ SAME_ORDER = [
     read_only,
 ]
 ALL = [contiguous, fortran, first_axis_last, second_axis_last, *SAME_ORDER]
+each_layout = pytest.mark.parametrize("layout", ALL)

@@ -1,75 +1,25 @@
 """Every bad argument is a ValueError or TypeError of a line or two that names it; none writes."""
 
-import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
+from refusals import (
+    BUFFERS,
+    CHANNELS,
+    NOT_ARRAYS,
+    OPERATIONS,
+    PARAMETERS,
+    STATISTICS,
+    WITH_BUFFERS,
+    both,
+    check,
+    each_not_array,
+    good,
+    the_array,
+)
 
 import normfast as nf
-
-Array = NDArray[Any]
-OPERATIONS = [
-    "mean_var",
-    "layer_norm",
-    "rms_norm",
-    "batch_norm",
-    "instance_norm",
-    "group_norm",
-    "normalize",
-    "weight_norm",
-    "standardize",
-]
-WITH_OUT = OPERATIONS[1:]
-WITH_BUFFERS = ["batch_norm", "instance_norm"]
-CHANNELS = ["batch_norm", "instance_norm", "group_norm"]
-
-
-def good(operation: str) -> dict[str, Any]:
-    """Arguments that work, with every array that the operation could write to."""
-    x = np.random.default_rng(0).standard_normal((4, 6, 5)).astype(np.float32)
-    name = "v" if operation == "weight_norm" else "x"
-    arguments: dict[str, Any] = {name: x}
-    if operation in WITH_OUT:
-        arguments["out"] = np.full_like(x, 7)
-    if operation in ("layer_norm", "rms_norm"):
-        arguments["weight"] = np.full(5, 2.0)
-    if operation == "layer_norm":
-        arguments["bias"] = np.full(5, 3.0)
-    if operation in CHANNELS:
-        arguments |= {"weight": np.full(6, 2.0), "bias": np.full(6, 3.0)}
-    if operation in WITH_BUFFERS:
-        arguments |= {"running_mean": np.zeros(6), "running_var": np.ones(6)}
-    if operation == "batch_norm":
-        arguments |= {"training": True, "num_batches_tracked": np.array(3)}
-    if operation == "group_norm":
-        arguments["num_groups"] = 3
-    if operation == "weight_norm":
-        arguments["g"] = np.full(4, 2.0)
-    return arguments
-
-
-def check(error: type[Exception], operation: str, names: str, **changes: Any) -> None:
-    """So changed, the call raises, in a message with the word `names`, and writes nothing."""
-    arguments = good(operation) | changes
-    arrays = {k: a for k, a in arguments.items() if isinstance(a, np.ndarray)}
-    before = {k: a.tobytes() for k, a in arrays.items()}
-    with pytest.raises(error) as raised:
-        getattr(nf, operation)(**arguments)
-    message = str(raised.value)
-    assert raised.type is error
-    assert message.startswith(f"{operation}: ")
-    assert re.search(rf"(?<!\w){re.escape(names)}(?!\w)", message), message
-    assert len(message.splitlines()) <= 2
-    assert len(message) < 300
-    assert {k: a.tobytes() for k, a in arrays.items()} == before
-
-
-def the_array(operation: str) -> str:
-    return "v" if operation == "weight_norm" else "x"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -79,16 +29,6 @@ def test_the_good_arguments_are_good(operation: str) -> None:
 
 # --- what is no array, or not of floats
 
-NOT_ARRAYS = {
-    "list": [[1.0, 2.0], [3.0, 4.0]],
-    "float": 1.0,
-    "NumPy scalar": np.float32(1),
-    "string": "abc",
-    "bytes": b"abc",
-    "dict": {},
-    "array class": np.ndarray,
-    "memory": memoryview(np.ones(5)),
-}
 WRONG_DTYPES = [
     "int64",
     "uint8",
@@ -103,7 +43,6 @@ WRONG_DTYPES = [
 WRONG_DTYPES += ["datetime64[s]", "V4", ">f4", ">f8", "f4,f4"]
 if np.dtype("longdouble") != np.dtype("float64"):
     WRONG_DTYPES.append("longdouble")
-each_not_array = pytest.mark.parametrize("thing", NOT_ARRAYS.values(), ids=NOT_ARRAYS)
 each_wrong_dtype = pytest.mark.parametrize("wrong", WRONG_DTYPES)
 
 
@@ -133,17 +72,6 @@ def test_a_torch_tensor_is_refused() -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     check(TypeError, "layer_norm", "x", x=torch.ones(4, 6, 5))
     check(TypeError, "layer_norm", "weight", weight=torch.ones(5))
-
-
-PARAMETERS = [(op, k) for op in OPERATIONS for k in good(op) if k in ("weight", "bias", "g")]
-BUFFERS = [(op, k) for op in WITH_BUFFERS for k in ("running_mean", "running_var")]
-STATISTICS = [("standardize", "mean"), ("standardize", "std")]
-
-
-def both(operation: str) -> dict[str, Array]:
-    """Statistics to standardize with; nothing for the others."""
-    stats = {"mean": np.zeros((1, 6, 5)), "std": np.ones((1, 6, 5))}
-    return stats if operation == "standardize" else {}
 
 
 @each_wrong_dtype
@@ -378,6 +306,7 @@ def test_num_threads_is_a_positive_integer(
     [
         (ValueError, 4),
         (ValueError, 5),
+        (ValueError, 1e308),
         (ValueError, float("nan")),
         (TypeError, "1"),
         (TypeError, None),
@@ -451,125 +380,6 @@ def test_training_needs_more_than_one_value_per_channel() -> None:
 def test_nothing_has_no_mean() -> None:
     for shape, axis in [((0,), None), ((0, 3), 0), ((3, 0), 1), ((0, 3), None)]:
         check(ValueError, "mean_var", "x", x=np.empty(shape, np.float32), axis=axis)
-
-
-# --- out
-
-
-@pytest.mark.parametrize("operation", WITH_OUT)
-@pytest.mark.parametrize(
-    "shape", [(), (4, 6), (4, 6, 6), (1, 6, 5), (6, 4, 5), (4, 6, 5, 1), (0, 6, 5)]
-)
-def test_out_must_have_the_shape_of_x(operation: str, shape: tuple[int, ...]) -> None:
-    check(ValueError, operation, "out", out=np.zeros(shape, np.float32))
-
-
-@pytest.mark.parametrize("operation", WITH_OUT)
-@pytest.mark.parametrize("dtype", ["float64", "int32", "float16", "object", ">f4", "complex64"])
-def test_out_must_have_the_dtype_of_x(operation: str, dtype: str) -> None:
-    check(TypeError, operation, "out", out=np.zeros((4, 6, 5), dtype))
-
-
-@each_not_array
-@pytest.mark.parametrize("operation", WITH_OUT)
-def test_out_must_be_an_array(operation: str, thing: Any) -> None:
-    check(TypeError, operation, "out", out=thing)
-
-
-@pytest.mark.parametrize("operation", WITH_OUT)
-def test_out_may_not_be_read_only(operation: str) -> None:
-    out = np.zeros((4, 6, 5), np.float32)
-    out.flags.writeable = False
-    check(ValueError, operation, "out", out=out)
-
-
-@pytest.mark.parametrize("operation", WITH_OUT)
-def test_in_place_needs_a_writable_array(operation: str) -> None:
-    name = the_array(operation)
-    x = good(operation)[name]
-    x.flags.writeable = False
-    check(ValueError, operation, "out", **{name: x}, out=x)
-
-
-@pytest.mark.parametrize("name", ["running_mean", "running_var", "num_batches_tracked"])
-def test_buffers_may_not_be_read_only_in_training(name: str) -> None:
-    buffer = good("batch_norm")[name]
-    buffer.flags.writeable = False
-    check(ValueError, "batch_norm", name, **{name: buffer})
-    if name != "num_batches_tracked":
-        check(ValueError, "instance_norm", name, **{name: buffer})
-
-
-def test_buffers_may_be_read_only_in_evaluation() -> None:
-    arguments = good("batch_norm") | {"training": False}
-    for name in ("running_mean", "running_var"):
-        arguments[name].flags.writeable = False
-    nf.batch_norm(**arguments)
-
-
-# Views of one buffer of 1000 floats, as (x, out): they share an element.
-OVERLAPS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
-    "shifted by one": lambda b: (b[:120].reshape(4, 6, 5), b[1:121].reshape(4, 6, 5)),
-    "the last element": lambda b: (b[:120].reshape(4, 6, 5), b[119:239].reshape(4, 6, 5)),
-    "backwards": lambda b: (b[:120].reshape(4, 6, 5), b[:120].reshape(4, 6, 5)[::-1]),
-    "another order": lambda b: (
-        b[:120].reshape(4, 6, 5),
-        b[:120].reshape(6, 5, 4).transpose(2, 0, 1),
-    ),
-    "another step": lambda b: (b[:240:2].reshape(4, 6, 5), b[:120].reshape(4, 6, 5)),
-    "interleaved that meet": lambda b: (b[:240:2].reshape(4, 6, 5), b[1:361:3].reshape(4, 6, 5)),
-    "by a byte": lambda b: (
-        b[:120].reshape(4, 6, 5),
-        b.view(np.uint8)[477 : 477 + 480].view(np.float32).reshape(4, 6, 5),
-    ),
-    "one repeated row": lambda b: (
-        as_strided(b[:5], (4, 6, 5), (0, 0, 4)),
-        b[:120].reshape(4, 6, 5),
-    ),
-}
-
-
-@pytest.mark.parametrize("overlap", OVERLAPS)
-@pytest.mark.parametrize("operation", WITH_OUT)
-def test_out_may_not_overlap_the_input(operation: str, overlap: str) -> None:
-    x, out = OVERLAPS[overlap](np.arange(1000, dtype=np.float32))
-    check(ValueError, operation, "out", **{the_array(operation): x}, out=out)
-
-
-@pytest.mark.parametrize("operation", WITH_OUT)
-def test_out_may_not_overlap_itself(operation: str) -> None:
-    buffer = np.arange(30, dtype=np.float32)
-    out = as_strided(buffer, (4, 6, 5), (0, 20, 4))
-    check(ValueError, operation, "out", out=out)
-    check(ValueError, operation, "out", **{the_array(operation): out}, out=out)
-
-
-@pytest.mark.parametrize(("operation", "name"), [*PARAMETERS, *BUFFERS, *STATISTICS])
-def test_out_may_not_overlap_a_parameter(operation: str, name: str) -> None:
-    buffer = np.ones(120)
-    shape = (good(operation) | both(operation))[name].shape
-    parameter = buffer[100 : 100 + np.prod(shape, dtype=int)] if shape != (1, 6, 5) else buffer[:30]
-    check(
-        ValueError,
-        operation,
-        name,
-        **both(operation)
-        | {
-            the_array(operation): np.ones((4, 6, 5)),
-            name: parameter.reshape(shape),
-            "out": buffer.reshape(4, 6, 5),
-        },
-    )
-
-
-@pytest.mark.parametrize("operation", WITH_BUFFERS)
-def test_running_statistics_may_not_overlap_the_input_or_each_other(operation: str) -> None:
-    x = np.ones((4, 6, 5))
-    shared = np.ones(7)
-    for name in ("running_mean", "running_var"):
-        check(ValueError, operation, name, x=x, out=None, **{name: x.reshape(-1)[:6]})
-    check(ValueError, operation, "running_mean", running_mean=shared[:6], running_var=shared[1:])
-    check(ValueError, operation, "running_mean", running_mean=shared[:6], running_var=shared[:6])
 
 
 # --- what Python itself sees to
