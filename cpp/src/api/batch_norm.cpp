@@ -92,8 +92,8 @@ void check_count(const Problem& problem, int64_t count, const char* what, double
     problem.fail(std::string("expected more than one value per ") + what + " in training");
   }
   if (!(static_cast<double>(count) - correction > 0)) {
-    problem.fail("running_var_correction is " + std::to_string(correction) +
-                 ", expected less than " + std::to_string(count) + ", the values per channel");
+    problem.fail("running_var_correction is " + number_text(correction) + ", expected less than " +
+                 std::to_string(count) + ", the values per channel");
   }
 }
 

@@ -8,7 +8,7 @@ void mean_var(const View& x, Axes reduced, const MeanVar& options) {
   if (count == 0 && statistics > 0) problem.fail("x is empty along the axes averaged over");
   const double freedom = static_cast<double>(count) - options.correction;
   if (!(freedom > 0) && statistics > 0) {
-    problem.fail("correction is " + std::to_string(options.correction) + ", expected less than " +
+    problem.fail("correction is " + number_text(options.correction) + ", expected less than " +
                  std::to_string(count) + ", the number of elements averaged over");
   }
   problem.report_m2();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 #include "dispatch/dispatch.hpp"
@@ -54,6 +55,12 @@ std::string shape_text(const int64_t* shape, int n) {
   std::string text = "(";
   for (int i = 0; i < n; ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
   return text + (n == 1 ? ",)" : ")");
+}
+
+std::string number_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
 }
 
 std::string describe(const View& a) {
@@ -126,7 +133,7 @@ void Problem::check_updated(const char* name, const View& view) {
 
 void Problem::check_eps(double eps) const {
   if (!(eps >= 0) || std::isinf(eps)) {
-    fail("eps is " + std::to_string(eps) + ", expected a finite number that is not negative");
+    fail("eps is " + number_text(eps) + ", expected a finite number that is not negative");
   }
 }
 

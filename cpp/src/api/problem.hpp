@@ -21,6 +21,7 @@ AxisList axes_of(Axes set, int ndim);
 Axes all_axes(int ndim);
 
 std::string describe(const View& a);
+std::string number_text(double value);
 std::string shape_text(const int64_t* shape, int n);
 
 // Throws where x has no axis for samples beside the one for channels.

@@ -47,7 +47,7 @@ void standardize(const View& x, Axes reduced, const Standardize& options) {
   problem.rule.report = Report::kDivisor;
   problem.rule.correction = options.correction;
   if (!problem.empty() && !(static_cast<double>(problem.count()) - options.correction > 0)) {
-    problem.fail("correction is " + std::to_string(options.correction) + ", expected less than " +
+    problem.fail("correction is " + number_text(options.correction) + ", expected less than " +
                  std::to_string(problem.count()) + ", the number of elements averaged over");
   }
   problem.run();

@@ -46,6 +46,7 @@ class LaneReducer {
     const double count = static_cast<double>(n);
     double sum[kStrip], square[kStrip];
     T center[kStrip];
+    bool failed[kStrip];
     const T* shift = nullptr;
     const auto zero = [&] {
       std::fill_n(sum, width, 0.0);
@@ -78,9 +79,7 @@ class LaneReducer {
       std::fill_n(center, width, T(0));
       add(0);
     }
-    constexpr int64_t kTogether = 8;
-    int64_t exact_tile = -1;
-    Lanes exact;
+    int64_t first_failed = width, last_failed = -1;
     for (int64_t l = 0; l < width; ++l) {
       const double s = sum[l], q = square[l], t = s / count;
       double m2 = q;
@@ -93,21 +92,24 @@ class LaneReducer {
       } else if (reduction_ == Reduction::kMaximum) {
         trusted = true;
       }
+      failed[l] = !trusted;
       if (!trusted) {
-        // With its neighbours in a vector, once for all of them.
-        if (l / kTogether != exact_tile) {
-          exact_tile = l / kTogether;
-          const int64_t first = exact_tile * kTogether;
-          reduce_exact(strip, lines, first, std::min(width, first + kTogether), exact);
-        }
-        out.mean[l] = exact.mean[l];
-        out.mean_lo[l] = exact.mean_lo[l];
-        out.m2[l] = exact.m2[l];
-        continue;
+        first_failed = std::min(first_failed, l);
+        last_failed = l;
       }
       two_sum(static_cast<double>(center[l]), t, out.mean[l], out.mean_lo[l]);
       if (reduction_ != Reduction::kMoments) out.mean[l] = out.mean_lo[l] = 0;
       out.m2[l] = m2;
+    }
+    if (last_failed < 0) return;
+    // One more pass, however many lanes failed. A lane's sums are its own, whoever is beside it.
+    Lanes exact;
+    reduce_exact(strip, lines, first_failed, last_failed + 1, exact);
+    for (int64_t l = first_failed; l <= last_failed; ++l) {
+      if (!failed[l]) continue;
+      out.mean[l] = exact.mean[l];
+      out.mean_lo[l] = exact.mean_lo[l];
+      out.m2[l] = exact.m2[l];
     }
   }
 

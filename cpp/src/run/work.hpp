@@ -62,7 +62,8 @@ class Sequence {
     if (sizeof(T) < sizeof(double)) return false;
     if (!(m.m2 <= std::numeric_limits<double>::max())) return true;
     const bool squares = rule_.divisor != Divisor::kL1 && rule_.divisor != Divisor::kLargest;
-    return squares && tiny_ > 0 && m.m2 < tiny_ * m.count;
+    // Data about a mean of ordinary size cannot differ by so little that squares underflow.
+    return squares && m.m2 < tiny_ * m.count && !(std::fabs(m.mean) > 0x1p-300);
   }
   Moments rescaled(const char* x, double& pre) const;
 
