@@ -29,7 +29,7 @@ Every function
   them, float64, with the reduced axes kept as size 1;
 - writes to ``out=`` if given: ``x`` itself, or memory that overlaps no argument;
 - gives the same bits for any ``num_threads=`` (default: ``OMP_NUM_THREADS``, else the CPUs this
-  process may use), any alignment and memory order of the batch, and any instruction set;
+  process may use), any alignment, any batch around a row, in place or not, on any instruction set;
 - checks its arguments before it writes anything: a ValueError or TypeError names the argument, what
   it was and what was expected.
 
