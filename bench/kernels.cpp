@@ -15,7 +15,7 @@ namespace normfast {
 namespace {
 
 // A kernel that joins the list must be measured too.
-static_assert(sizeof(Kernels<float>) == (3 * kReductions + 2) * sizeof(void (*)()));
+static_assert(sizeof(Kernels<float>) == (3 * kReductions + 4) * sizeof(void (*)()));
 
 constexpr const char* kReductionNames[kReductions] = {"moments", "squares", "magnitudes",
                                                       "maximum"};
@@ -106,6 +106,26 @@ void add_kernels(const std::string& isa, const Kernels<T>& k) {
       k.apply_lines(d.x.data() + i, kLanes, d.y.data() + i, kLanes, kLineGroup, kLanes,
                     d.center.data(), d.one.data(), d.center.data(), nullptr, nullptr, 0);
     });
+  });
+  // The maps of a strip: many a call, however large the array is.
+  const auto maps = [isa](const char* kernel, auto run) {
+    const std::string name = kernel + std::string("/") + (sizeof(T) == 4 ? "float32" : "float64");
+    benchmark::RegisterBenchmark((name + "/" + isa).c_str(), [run](benchmark::State& state) {
+      std::vector<double> v(512, 1.5), to(2 * 512);
+      std::vector<T> map(3 * 512);
+      for (auto _ : state) {
+        run(v.data(), to.data(), map.data());
+        benchmark::DoNotOptimize(to.data());
+        benchmark::DoNotOptimize(map.data());
+      }
+      state.SetItemsProcessed(state.iterations() * 512);
+    });
+  };
+  maps("divide", [&k](const double* v, double* to, T*) {
+    k.divide(v, 512, {768, 1e-5, 0, true}, to, to + 512);
+  });
+  maps("make_maps", [&k](const double* v, double*, T* map) {
+    k.make_maps(v, v, v, v, v, 512, map, map + 512, map + 1024);
   });
 }
 

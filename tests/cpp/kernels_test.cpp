@@ -3,12 +3,14 @@
 
 #include "support.hpp"
 
+#include <cmath>
+
 namespace normfast::test {
 namespace {
 
 // A kernel that joins the list must join these tests.
 template <class T>
-constexpr bool kListIsComplete = sizeof(Kernels<T>) == (3 * kReductions + 2) * sizeof(void (*)());
+constexpr bool kListIsComplete = sizeof(Kernels<T>) == (3 * kReductions + 4) * sizeof(void (*)());
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 
 std::vector<int64_t> row_lengths() {
@@ -236,6 +238,61 @@ TEST_P(KernelsAgree, ApplyLines) {
       }
     }
   });
+}
+
+// ---- maps -------------------------------------------------------------------------------------
+
+TEST_P(KernelsAgree, Divide) {
+  each([&]<class T>(const Kernels<T>& plain, const Kernels<T>& fast, const Family& family,
+                    std::mt19937_64& random) {
+    for (const int64_t n : {1, 2, 7, 8, 33, 512}) {
+      const std::vector<double> m2 = data<double>(family, n, random);
+      for (const Divider by : {Divider{768, 1e-5, 0, true}, Divider{3, 0, 0, true},
+                               Divider{1, 0, 1e-12, true}, Divider{1, 0, 1e-12, false}}) {
+        std::vector<double> wanted(static_cast<std::size_t>(2 * n)), result(wanted);
+        plain.divide(m2.data(), n, by, wanted.data(), wanted.data() + n);
+        fast.divide(m2.data(), n, by, result.data(), result.data() + n);
+        ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
+      }
+    }
+  });
+}
+
+TEST_P(KernelsAgree, MakeMaps) {
+  each([&]<class T>(const Kernels<T>& plain, const Kernels<T>& fast, const Family& family,
+                    std::mt19937_64& random) {
+    for (const int64_t n : {1, 2, 7, 8, 33, 512}) {
+      const std::vector<double> mean = data<double>(family, n, random);
+      const std::vector<double> rest = data<double>({"rest", 0, 1e-9, 0}, n, random);
+      const std::vector<double> rstd = data<double>(family, n, random);
+      const std::vector<double> bias = data<double>({"bias", 0, 1, 0}, n, random);
+      std::vector<T> wanted(static_cast<std::size_t>(3 * n)), result(wanted);
+      const auto maps = [&](const Kernels<T>& k, std::vector<T>& to) {
+        return k.make_maps(mean.data(), rest.data(), rstd.data(), bias.data(), bias.data(), n,
+                           to.data(), to.data() + n, to.data() + 2 * n);
+      };
+      ASSERT_EQ(maps(plain, wanted), maps(fast, result)) << family.name << ", " << n;
+      ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
+    }
+  });
+}
+
+TEST_P(AnyKernels, MapsThatFloat32CannotHoldAreRefused) {
+  const Kernels<float>& k = GetParam()->f32;
+  const double zero = 0, one = 1;
+  const auto fits = [&](double mean, double rstd, double weight) {
+    float center, scale, shift;
+    return k.make_maps(&mean, &zero, &rstd, &weight, &one, 1, &center, &scale, &shift);
+  };
+  EXPECT_TRUE(fits(1e30, 1, 1));
+  EXPECT_TRUE(fits(0, 1, 0));
+  EXPECT_TRUE(fits(0, 0x1p126, 1));
+  EXPECT_TRUE(fits(0, 0x1p-107, -1));
+  EXPECT_FALSE(fits(0, 0x1p127, 1));
+  EXPECT_FALSE(fits(0, 0x1p-108, 1));
+  EXPECT_FALSE(fits(0, 1, 0x1p-108));
+  EXPECT_FALSE(fits(1e39, 1, 1));
+  EXPECT_FALSE(fits(0, NAN, 1));
 }
 
 }  // namespace

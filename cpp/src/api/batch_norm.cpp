@@ -32,9 +32,8 @@ void check_running(Problem& problem, const Running& running, const AxisList& cha
 
 // Evaluation: the running statistics take the place of the batch's.
 void give_running(Problem& problem, const Running& running, const AxisList& channels, double eps) {
-  std::vector<double> rstd = problem.spread(running.var, channels);
-  for (double& v : rstd) v = reciprocal(std::sqrt(v + eps));
-  problem.give(problem.spread(running.mean, channels), std::move(rstd));
+  problem.give(problem.spread(running.mean, channels),
+               reciprocals(problem.spread(running.var, channels), eps, true));
 }
 
 // running = (1 - momentum) * running + momentum * value, value(i) of the i-th entry in C order.

@@ -31,6 +31,16 @@ double read_float(const View& v, const char* p) {
   return v.dtype == DType::kFloat32 ? static_cast<double>(read<float>(p)) : read<double>(p);
 }
 
+// A loop of its own where elements are neighbours, so that it is vectorised.
+template <class T>
+void read_run(const char* p, int64_t step, int64_t count, double* to) {
+  if (step == static_cast<int64_t>(sizeof(T))) {
+    for (int64_t k = 0; k < count; ++k) to[k] = static_cast<double>(read<T>(p + k * sizeof(T)));
+  } else {
+    for (int64_t k = 0; k < count; ++k) to[k] = static_cast<double>(read<T>(p + k * step));
+  }
+}
+
 bool same_array(const View& a, const View& b) {
   if (a.data != b.data || a.dtype != b.dtype || a.ndim != b.ndim) return false;
   for (int i = 0; i < a.ndim; ++i) {
@@ -61,6 +71,13 @@ std::string number_text(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%g", value);
   return text;
+}
+
+std::vector<double> reciprocals(const std::vector<double>& values, double plus, bool root) {
+  std::vector<double> divisors(values.size()), result(values.size());
+  kernels().f64.divide(values.data(), static_cast<int64_t>(values.size()), {1, plus, 0, root},
+                       divisors.data(), result.data());
+  return result;
 }
 
 std::string describe(const View& a) {
@@ -266,9 +283,9 @@ std::vector<double> Problem::spread(const View& view, const AxisList& axes) cons
     double* to = values.data() + i;
     const int64_t step = nest.inner_step(kX);
     if (view.dtype == DType::kFloat32) {
-      for (int64_t k = 0; k < count; ++k) to[k] = static_cast<double>(read<float>(p + k * step));
+      read_run<float>(p, step, count, to);
     } else {
-      for (int64_t k = 0; k < count; ++k) to[k] = read<double>(p + k * step);
+      read_run<double>(p, step, count, to);
     }
   });
   return values;

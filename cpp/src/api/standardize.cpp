@@ -35,9 +35,8 @@ void standardize(const View& x, Axes reduced, const Standardize& options) {
     const AxisList std_axes = statistic_axes(problem, "std", options.deviation, x, reduced);
     problem.check_read("mean", options.mean);
     problem.check_read("std", options.deviation);
-    std::vector<double> deviation = problem.spread(options.deviation, std_axes), rstd = deviation;
-    for (double& v : rstd) v = reciprocal(v);
-    problem.give(problem.spread(options.mean, mean_axes), std::move(rstd));
+    const std::vector<double> deviation = problem.spread(options.deviation, std_axes);
+    problem.give(problem.spread(options.mean, mean_axes), reciprocals(deviation, 0, false));
     problem.run();
     if (double* scale = options.statistics.scale) {
       std::copy(deviation.begin(), deviation.end(), scale);

@@ -37,6 +37,14 @@ struct Normalizer {
   T shift;
 };
 
+// What x - mean is divided by: max(sqrt(m2 / per + plus), least), with or without the root.
+struct Divider {
+  double per;
+  double plus;
+  double least;
+  bool root;
+};
+
 // Every kernel of one element type. The list below is the only one: tables, agreement tests and
 // microbenchmarks are made from it.
 template <class T>
@@ -66,11 +74,23 @@ struct Kernels {
                               int64_t lanes, const T* center, const T* scale, const T* shift,
                               const T* weight, const T* bias, int64_t step) noexcept;
 
+  // divisor[i] from m2[i], and 1 / divisor[i], or 1 where that is 0.
+  using Divide = void (*)(const double* m2, int64_t n, Divider by, double* divisor,
+                          double* reciprocal) noexcept;
+
+  // y = (x - mean) * rstd * weight + bias as Normalizers, the mean a sum of two doubles. Says
+  // whether all of them fit T's range; those that do not are for float64.
+  using MakeMaps = bool (*)(const double* mean, const double* mean_lo, const double* rstd,
+                            const double* weight, const double* bias, int64_t n, T* center,
+                            T* scale, T* shift) noexcept;
+
   ReduceRow reduce_row[kReductions];
   AddLines add_lines[kReductions];
   AddLinesExact add_lines_exact[kReductions];
   ApplyRow apply_row;
   ApplyLines apply_lines;
+  Divide divide;
+  MakeMaps make_maps;
 };
 
 struct KernelTable {

@@ -3,6 +3,7 @@
 // The order matters: apply.inl uses the lanes of reduce.inl.
 #include "kernels/reduce.inl"
 #include "kernels/apply.inl"
+#include "kernels/maps.inl"
 
 namespace normfast {
 namespace {
@@ -17,7 +18,9 @@ constexpr Kernels<T> kernels_of() {
           {add_lines_exact<kMoments, T>, add_lines_exact<kSquares, T>,
            add_lines_exact<kMagnitudes, T>, add_lines_exact<kMaximum, T>},
           apply_row<T>,
-          apply_lines<T>};
+          apply_lines<T>,
+          divide,
+          make_maps<T>};
 }
 
 }  // namespace

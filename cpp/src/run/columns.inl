@@ -11,6 +11,7 @@ namespace normfast {
 
 inline constexpr int64_t kNarrow = 64;  // lines shorter than this are applied several at once
 inline constexpr int64_t kVector = 16;
+inline constexpr int64_t kBand = 16 * 1024;  // elements of a band of lines
 
 template <class T>
 class Columns {
@@ -105,19 +106,15 @@ class Columns {
     Found found;
     std::fill_n(found.pre, n, 1.0);
     if (work_.given_rstd) {
-      for_statistics(place, [&](int64_t s, const Offsets& at) {
-        found.mean[s] = work_.given_mean[at[kStatistic]];
-        found.rstd[s] = work_.given_rstd[at[kStatistic]];
-        if (work_.mean) work_.mean[at[kStatistic]] = found.mean[s];
-        if (work_.scale) work_.scale[at[kStatistic]] = found.rstd[s];
-      });
+      take_given(place, work_.given_mean, found.mean, work_.mean);
+      take_given(place, work_.given_rstd, found.rstd, work_.scale);
       std::fill_n(found.mean_lo, n, 0.0);
     } else {
       std::copy_n(total + 1, n, found.mean);
       std::copy_n(total + 1 + strip_ / fold_, n, found.mean_lo);
       const double* m2 = total + 1 + 2 * (strip_ / fold_);
-      const Divider divide(work_.rule, total[0], 1);
-      for (int64_t s = 0; s < n; ++s) found.rstd[s] = reciprocal(divide(m2[s]));
+      double divisor[kStrip];
+      kernels_.divide(m2, n, divider(work_.rule, total[0], 1), divisor, found.rstd);
       bool each = work_.mean || work_.scale || work_.m2;
       for (int64_t s = 0; s < n; ++s) each |= sequence_.out_of_range(load(total, s));
       if (each) {
@@ -131,8 +128,22 @@ class Columns {
 
   void apply(const Place& place, int64_t c, const State& state) const {
     const Lines lines = lines_of(c);
+    apply(place, lines.begin, lines.end, state);
+  }
+
+  // The same work cut for walking memory in order, all strips of a few lines at a time.
+  static constexpr bool kHasBands = true;
+  int64_t bands() const { return (lines_.size() + band() - 1) / band(); }
+  void apply_band(const Place& place, int64_t b, const State& state) const {
+    apply(place, b * band(), std::min(lines_.size(), (b + 1) * band()), state);
+  }
+
+ private:
+  int64_t band() const { return std::max<int64_t>(1, kBand / lanes_.size()); }
+
+  void apply(const Place& place, int64_t begin, int64_t end, const State& state) const {
     const bool direct = reads_ && writes_ && follows_ && state.exact.empty();
-    for_runs(lines_, lines.begin, lines.end, [&](int64_t, const Offsets& o, int64_t count) {
+    for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = place.at;
       at.add(o, 1);
       if (direct) {
@@ -146,7 +157,6 @@ class Columns {
     });
   }
 
- private:
   bool walks(Operand o, const char* base) const {
     return line_.ndim() <= 1 && (line_.size() == 1 || line_.inner_step(o) == sizeof(T)) &&
            aligned<T>(base, line_, o) && aligned<T>(base, lines_, o) &&
@@ -235,6 +245,23 @@ class Columns {
     });
   }
 
+  // Given statistics of the strip, and their report where one is asked for.
+  void take_given(const Place& place, const double* given, double* to, double* report) const {
+    for_runs(lanes_, place.begin, place.end, [&](int64_t first, const Offsets& o, int64_t count) {
+      const int64_t l = first - place.begin;
+      int64_t i = place.at[kStatistic] + o[kStatistic];
+      const int64_t step = lanes_.inner_step(kStatistic);
+      if (fold_ == 1 && step == 1 && !report) {
+        std::copy_n(given + i, count, to + l);
+        return;
+      }
+      for (int64_t k = l; k < l + count; ++k, i += step) {
+        to[k / fold_] = given[i];
+        if (report) report[i] = given[i];
+      }
+    });
+  }
+
   // The maps of `fold`, lane by lane, each step a loop of its own.
   void make_maps(const Place& place, const Found& found, State& state) const {
     const int64_t lanes = place.end - place.begin;
@@ -244,31 +271,23 @@ class Columns {
       for (int64_t l = 0; l < lanes; ++l) spread.set(l, found[l / fold_]);
       by_lane = &spread;
     }
-    const auto& [pre, mean, mean_lo, rstd] = *by_lane;
-    double scale[kStrip], bias[kStrip];
-    std::copy_n(rstd, lanes, scale);
+    double weight[kStrip], bias[kStrip];
+    std::fill_n(weight, lanes, kNoWeight);
     std::fill_n(bias, lanes, kNoBias);
     if (follows_ && (work_.weight || work_.bias)) {
       const AffineTile<T> affine(work_, lanes_, place.at, place.begin, place.end);
-      for (int64_t l = 0; affine.weight && l < lanes; ++l) {
-        scale[l] *= static_cast<double>(affine.weight[l]);
-      }
+      if (affine.weight) std::copy_n(affine.weight, lanes, weight);
       if (affine.bias) std::copy_n(affine.bias, lanes, bias);
     }
-    T* const center = state.center;
-    for (int64_t l = 0; l < lanes; ++l) center[l] = static_cast<T>(mean[l]);
-    for (int64_t l = 0; l < lanes; ++l) state.scale[l] = static_cast<T>(scale[l]);
-    for (int64_t l = 0; l < lanes; ++l) {
-      state.shift[l] = shift<T>(mean[l], mean_lo[l], center[l], scale[l], bias[l]);
-    }
-    const auto misfit = [&, maps = state.scale](int64_t l) {
-      return !fits(pre[l], center[l], maps[l], static_cast<T>(rstd[l]));
-    };
-    uint32_t misfits = 0;
-    for (int64_t l = 0; l < lanes; ++l) misfits |= misfit(l);
+    const bool fit = kernels_.make_maps(by_lane->mean, by_lane->mean_lo, by_lane->rstd, weight,
+                                        bias, lanes, state.center, state.scale, state.shift);
+    const bool scaled =
+        std::any_of(by_lane->pre, by_lane->pre + lanes, [](double pre) { return pre != 1; });
     state.exact.clear();
-    for (int64_t l = 0; l < lanes && misfits; ++l) {
-      if (misfit(l)) state.exact.push_back({l, (*by_lane)[l]});
+    for (int64_t l = 0; l < lanes && (scaled || !fit); ++l) {
+      Normalizer<T> n;
+      const Statistic s = (*by_lane)[l];
+      if (!fold(kernels_, s, weight[l], bias[l], n)) state.exact.push_back({l, s});
     }
     repeat(lanes, state);
   }

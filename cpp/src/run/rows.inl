@@ -30,6 +30,8 @@ class Rows {
     if (!follows_) direct_ &= affine_lies<T>(work, nest_, step_);
   }
 
+  static constexpr bool kHasBands = false;
+
   int64_t units() const { return work_.plan.units.size(); }
   Offsets place(int64_t unit) const { return offsets_of(work_.plan.units, unit); }
   template <class Body>
@@ -57,7 +59,7 @@ class Rows {
     double weight = kNoWeight, bias = kNoBias;
     if (follows_ && work_.weight) weight = *pointer<T>(work_.weight, at[kWeight]);
     if (follows_ && work_.bias) bias = *pointer<T>(work_.bias, at[kBias]);
-    state.fits = fold(state.statistic, weight, bias, state.normalizer);
+    state.fits = fold(kernels_, state.statistic, weight, bias, state.normalizer);
   }
 
   void apply(const Offsets& at, int64_t c, const State& state) const {

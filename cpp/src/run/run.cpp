@@ -17,6 +17,21 @@ void execute(const Form& form, const Work& work) {
   const int64_t units = form.units(), chunks = form.chunks(), size = form.part_size();
   const bool reduces = !work.given_rstd;
 
+  if constexpr (Form::kHasBands) {
+    // Nothing to reduce, so nothing to keep in cache: memory order is best.
+    constexpr int64_t kKept = 64;
+    if (!reduces && units > 1 && units <= kKept) {
+      std::vector<State> states(static_cast<std::size_t>(units));
+      for (int64_t u = 0; u < units; ++u) form.finish(form.place(u), nullptr, states[u]);
+      parallel_for(work.threads, form.bands(), [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+          for (int64_t u = 0; u < units; ++u) form.apply_band(form.place(u), b, states[u]);
+        }
+      });
+      return;
+    }
+  }
+
   if (work.threads == 1 || chunks == 1 || units >= 4 * work.threads) {
     parallel_for(work.threads, units, [&](int64_t begin, int64_t end) {
       constexpr int64_t kInline = 8;

@@ -84,9 +84,9 @@ Statistic finish_statistic(const Work& work, const Sequence<T>& sequence, const 
   }
   double pre = 1;
   if (sequence.out_of_range(m)) m = sequence.rescaled(work.x + at[kX], pre);
-  const Statistic s = finish(work.rule, m, pre);
+  const Statistic s = finish(sequence.kernels(), work.rule, m, pre);
   if (work.mean) work.mean[i] = m.mean / pre;
-  if (work.scale) work.scale[i] = reported(work.rule, m, s);
+  if (work.scale) work.scale[i] = reported(sequence.kernels(), work.rule, m, s);
   if (work.m2) work.m2[i] = m.m2 / pre / pre;
   return s;
 }

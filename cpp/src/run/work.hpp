@@ -41,7 +41,8 @@ template <class T>
 class Sequence {
  public:
   Sequence(const Work& work, const Kernels<T>& kernels)
-      : nest_(work.plan.sequence),
+      : kernels_(kernels),
+        nest_(work.plan.sequence),
         rule_(work.rule),
         reduce_(kernels.reduce_row[static_cast<int>(rule_.reduction())]),
         largest_(kernels.reduce_row[static_cast<int>(Reduction::kMaximum)]),
@@ -52,6 +53,7 @@ class Sequence {
         contiguous_(aligned_ && nest_.ndim() <= 1 &&
                     (nest_.size() == 1 || nest_.inner_step(kX) == sizeof(T))) {}
 
+  const Kernels<T>& kernels() const { return kernels_; }
   int64_t chunks() const { return (nest_.size() + kRowChunk - 1) / kRowChunk; }
 
   Moments chunk(const char* x, int64_t c) const { return reduce(reduce_, x, c, 1); }
@@ -70,6 +72,7 @@ class Sequence {
  private:
   Moments reduce(typename Kernels<T>::ReduceRow kernel, const char* x, int64_t c, double pre) const;
 
+  const Kernels<T>& kernels_;
   const Nest& nest_;
   const Rule& rule_;
   typename Kernels<T>::ReduceRow reduce_;
