@@ -15,6 +15,7 @@ from normfast.cli import bench, main
 from normfast.cli.bench import report
 from normfast.cli.bench.cases import CASES, Case, Options
 from normfast.cli.bench.measure import Timing, calls_in, measure
+from normfast.cli.bench.neighbours import busy_seconds
 from normfast.cli.bench.peers import with_normfast, with_numpy
 from normfast.cli.bench.peers.onnx_model import one_node_model
 from normfast.cli.bench.problem import Problem, geometry, prepare
@@ -202,6 +203,19 @@ def test_calls_fill_a_sample() -> None:
 def test_timing_is_not_moved_by_one_bad_round() -> None:
     timing = Timing((3.0, 1.0, 90.0, 2.0, 4.0), calls=1)
     assert (timing.median, timing.minimum) == (3.0, 1.0)
+
+
+def test_neighbours_count_what_is_neither_idle_nor_ours() -> None:
+    stat = "cpu  1000 20 300 4000 500 6 70 8000 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
+    assert busy_seconds(stat, ticks=100) == pytest.approx((1000 + 20 + 300 + 6 + 70) / 100)
+
+
+@pytest.mark.parametrize(("others", "warned"), [(None, False), (0.02, False), (0.93, True)])
+def test_a_busy_machine_is_told(others: float | None, warned: bool) -> None:
+    core = {"cpu": "abacus", "isa": "beads", "caches": {}, "openmp": False, "version": "0"}
+    headline = report.headline(report.describe(core, 1, 3, others))
+    assert headline.startswith("abacus, beads, threads: 1, median of 3 rounds")
+    assert ("Other processes used 0.9 CPUs" in headline) is warned
 
 
 # ---- reporting ----

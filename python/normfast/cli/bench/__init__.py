@@ -8,6 +8,7 @@ A case goes through these files in this order:
 - ``peers``      one statement per library that does the same, and normfast's own
 - ``yardstick``  the copies to compare with
 - ``measure``    all statements in turn, several rounds, in one process
+- ``neighbours`` whether other processes disturbed it
 - ``report``     the table and the JSON
 """
 
@@ -25,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from normfast import _core
 from normfast.cli.bench import peers, report
 from normfast.cli.bench.cases import CASES, Case
+from normfast.cli.bench.neighbours import Neighbours
 from normfast.cli.bench.runner import Runner
 
 INTERRUPTED = 130  # as a shell reports it
@@ -53,6 +55,7 @@ def run(settings: Settings) -> int:
     core: dict[str, Any] = dict(_core.info())
     threads = settings.threads or core["threads"]
     results: list[report.Result] = []
+    neighbours = Neighbours()
     status = 0
     with ExitStack() as stack:
         try:
@@ -77,7 +80,7 @@ def run(settings: Settings) -> int:
         except KeyboardInterrupt:
             status = INTERRUPTED
 
-    conditions = report.describe(core, threads, runner.rounds)
+    conditions = report.describe(core, threads, runner.rounds, neighbours.cpus())
     names = [library.name for library in libraries]
     output = Console(highlight=False)
     output.width = max(output.width, WIDTH)

@@ -18,6 +18,7 @@ from normfast.cli.bench.cases import Case
 from normfast.cli.bench.measure import Timing
 
 SCHEMA = 1
+BUSY = 0.1  # CPUs in use by others that make times doubtful
 OWN, OWN_FRESH = "normfast", "normfast fresh"
 
 
@@ -108,12 +109,15 @@ def print_results(
 
 
 def headline(conditions: Mapping[str, Any]) -> str:
-    """The machine in one line."""
+    """The machine, the versions, and a warning where others were busy on it."""
     versions = ", ".join(f"{name} {version}" for name, version in conditions["versions"].items())
-    return (
-        f"{conditions['cpu']}, {conditions['isa']}, threads: {conditions['threads']}, "
-        f"median of {conditions['rounds']} rounds\n{versions}"
-    )
+    threads, rounds = conditions["threads"], conditions["rounds"]
+    machine = f"{conditions['cpu']}, {conditions['isa']}"
+    lines = [f"{machine}, threads: {threads}, median of {rounds} rounds", versions]
+    others = conditions["cpus_used_by_others"]
+    if others is not None and others > BUSY:
+        lines.append(f"Other processes used {others:.1f} CPUs meanwhile: do not trust these times.")
+    return "\n".join(lines)
 
 
 EXPLANATION = """\
@@ -205,7 +209,9 @@ def number(error: float | None) -> str:
     return f"{error:.0e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
-def describe(core: Mapping[str, Any], threads: int, rounds: int) -> dict[str, Any]:
+def describe(
+    core: Mapping[str, Any], threads: int, rounds: int, others: float | None
+) -> dict[str, Any]:
     """The conditions of a run: what else someone must have to get the same numbers."""
     installed = {name: version for name, version in peers.versions().items() if version}
     return {
@@ -215,6 +221,7 @@ def describe(core: Mapping[str, Any], threads: int, rounds: int) -> dict[str, An
         "caches": core["caches"],
         "threads": threads,
         "rounds": rounds,
+        "cpus_used_by_others": others,
         "openmp": core["openmp"],
         "platform": platform.platform(),
         "versions": {"normfast": core["version"], "python": platform.python_version()} | installed,
