@@ -74,9 +74,14 @@ std::string number_text(double value) {
 }
 
 std::vector<double> reciprocals(const std::vector<double>& values, double plus, bool root) {
-  std::vector<double> divisors(values.size()), result(values.size());
-  kernels().f64.divide(values.data(), static_cast<int64_t>(values.size()), {1, plus, 0, root},
-                       divisors.data(), result.data());
+  std::vector<double> result(values.size());
+  constexpr int64_t kBlock = 512;
+  double divisors[kBlock];
+  const int64_t n = static_cast<int64_t>(values.size());
+  for (int64_t i = 0; i < n; i += kBlock) {
+    kernels().f64.divide(values.data() + i, std::min(kBlock, n - i), {1, plus, 0, root}, divisors,
+                         result.data() + i);
+  }
   return result;
 }
 

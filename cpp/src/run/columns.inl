@@ -281,7 +281,9 @@ class Columns {
     }
     const bool fit = kernels_.make_maps(by_lane->mean, by_lane->mean_lo, by_lane->rstd, weight,
                                         bias, lanes, state.center, state.scale, state.shift);
+    // Only float64 data is ever scaled.
     const bool scaled =
+        sizeof(T) == sizeof(double) &&
         std::any_of(by_lane->pre, by_lane->pre + lanes, [](double pre) { return pre != 1; });
     state.exact.clear();
     for (int64_t l = 0; l < lanes && (scaled || !fit); ++l) {

@@ -21,7 +21,7 @@ void execute(const Form& form, const Work& work) {
     // Nothing to reduce, so nothing to keep in cache: memory order is best.
     constexpr int64_t kKept = 64;
     if (!reduces && units > 1 && units <= kKept) {
-      std::vector<State> states(static_cast<std::size_t>(units));
+      const std::unique_ptr<State[]> states(new State[static_cast<std::size_t>(units)]);
       for (int64_t u = 0; u < units; ++u) form.finish(form.place(u), nullptr, states[u]);
       parallel_for(work.threads, form.bands(), [&](int64_t begin, int64_t end) {
         for (int64_t b = begin; b < end; ++b) {
