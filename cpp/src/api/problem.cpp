@@ -73,16 +73,16 @@ std::string number_text(double value) {
   return text;
 }
 
-std::vector<double> reciprocals(const std::vector<double>& values, double plus, bool root) {
-  std::vector<double> result(values.size());
+std::vector<double> reciprocals(std::vector<double> values, double plus, bool root) {
   constexpr int64_t kBlock = 512;
-  double divisors[kBlock];
-  const int64_t n = static_cast<int64_t>(values.size());
-  for (int64_t i = 0; i < n; i += kBlock) {
-    kernels().f64.divide(values.data() + i, std::min(kBlock, n - i), {1, plus, 0, root}, divisors,
-                         result.data() + i);
+  double divisors[kBlock], result[kBlock];
+  const int64_t size = static_cast<int64_t>(values.size());
+  for (int64_t i = 0; i < size; i += kBlock) {
+    const int64_t n = std::min(kBlock, size - i);
+    kernels().f64.divide(values.data() + i, n, {1, plus, 0, root}, divisors, result);
+    std::copy_n(result, n, values.data() + i);
   }
-  return result;
+  return values;
 }
 
 std::string describe(const View& a) {

@@ -24,7 +24,7 @@ std::string describe(const View& a);
 std::string number_text(double value);
 
 // 1 / sqrt(v + plus), or without the root 1 / v; 1 where that divides by 0.
-std::vector<double> reciprocals(const std::vector<double>& values, double plus, bool root);
+std::vector<double> reciprocals(std::vector<double> values, double plus, bool root);
 std::string shape_text(const int64_t* shape, int n);
 
 // Throws where x has no axis for samples beside the one for channels.
