@@ -46,6 +46,14 @@ Wide keep(Wide a, int64_t count) {
   return {a.lo, keep(a.hi, count - 8)};
 }
 
+// What one reduction makes of Q and a vector.
+template <Reduction R, class V>
+V accumulate(V q, V d) {
+  if constexpr (R == Reduction::kMagnitudes) return q + abs(d);
+  if constexpr (R == Reduction::kMaximum) return max_magnitude(q, abs(d));
+  return fma(d, d, q);
+}
+
 // How one reduction turns a vector into what is added to S and to Q.
 template <Reduction R, class V>
 struct Accumulator {
@@ -78,13 +86,7 @@ struct Accumulator {
  private:
   template <int J>
   void add_one(V d) {
-    if constexpr (R == Reduction::kMagnitudes) {
-      q[J] = q[J] + abs(d);
-    } else if constexpr (R == Reduction::kMaximum) {
-      q[J] = max_magnitude(q[J], abs(d));
-    } else {
-      q[J] = fma(d, d, q[J]);
-    }
+    q[J] = accumulate<R>(q[J], d);
   }
 };
 
@@ -159,13 +161,7 @@ void sum_exact(Groups<T> x, int64_t n, double center, double& S, double& Q) {
   Wide s = {F64::set(0), F64::set(0)}, q = s;
   const auto add = [&](Wide v) {
     if constexpr (R == Reduction::kMoments) s = {s.lo + v.lo, s.hi + v.hi};
-    if constexpr (R == Reduction::kMagnitudes) {
-      q = {q.lo + abs(v.lo), q.hi + abs(v.hi)};
-    } else if constexpr (R == Reduction::kMaximum) {
-      q = {max_magnitude(q.lo, abs(v.lo)), max_magnitude(q.hi, abs(v.hi))};
-    } else {
-      q = {fma(v.lo, v.lo, q.lo), fma(v.hi, v.hi, q.hi)};
-    }
+    q = {accumulate<R>(q.lo, v.lo), accumulate<R>(q.hi, v.hi)};
   };
   for (int64_t g = 0; g * kGroup < n; ++g) {
     const T* p = x[g];
@@ -268,28 +264,12 @@ Moments reduce_row(const T* first, const T* const* groups, int64_t n, double tin
 
 // ---- columns ----------------------------------------------------------------------------------
 
-void add_to(double* p, F64 v, int64_t count) {
-  if (count >= 8) {
-    (F64::load(p) + v).store(p);
-  } else if (count > 0) {
-    (F64::load(p, count) + v).store(p, count);
-  }
-}
-
-void max_to(double* p, F64 v, int64_t count) {
-  if (count >= 8) {
-    max_magnitude(F64::load(p), v).store(p);
-  } else if (count > 0) {
-    max_magnitude(F64::load(p, count), v).store(p, count);
-  }
-}
-
 template <Reduction R>
 void put(double* p, F64 v, int64_t count) {
-  if constexpr (R == Reduction::kMaximum) {
-    max_to(p, v, count);
-  } else {
-    add_to(p, v, count);
+  if (count >= 8) {
+    combine<R>(F64::load(p), v).store(p);
+  } else if (count > 0) {
+    combine<R>(F64::load(p, count), v).store(p, count);
   }
 }
 
@@ -360,13 +340,7 @@ void add_lines_exact(const T* x, int64_t stride, int64_t lines, int64_t lanes, c
     for (int64_t r = 0; r < lines; ++r) {
       const F64 d = load_f64(x + r * stride + i, m) - c;
       if constexpr (R == Reduction::kMoments) s = s + d;
-      if constexpr (R == Reduction::kMagnitudes) {
-        q = q + abs(d);
-      } else if constexpr (R == Reduction::kMaximum) {
-        q = max_magnitude(q, abs(d));
-      } else {
-        q = fma(d, d, q);
-      }
+      q = accumulate<R>(q, d);
     }
     s.store(sum + i, m);
     q.store(square + i, m);

@@ -102,7 +102,7 @@ class Columns {
   // From merged Moments (or what was given) to the maps of all lanes. In plain loops over arrays,
   // so that roots and divisions are vectorised.
   void finish(const Place& place, const double* total, State& state) const {
-    const int64_t lanes = place.end - place.begin, n = lanes / fold_;
+    const int64_t n = (place.end - place.begin) / fold_;
     Found found;
     std::fill_n(found.pre, n, 1.0);
     if (work_.given_rstd) {
@@ -183,10 +183,10 @@ class Columns {
     return {begin, std::min(whole, begin + kLineChunk * stack_), stack_};
   }
 
-  static Moments load(const double* part, int64_t s, int64_t n) {
+  Moments load(const double* part, int64_t s) const {
+    const int64_t n = strip_ / fold_;
     return {part[0], part[1 + s], part[1 + n + s], part[1 + 2 * n + s]};
   }
-  Moments load(const double* part, int64_t s) const { return load(part, s, strip_ / fold_); }
   void store(const Moments& m, double* part, int64_t s) const {
     const int64_t n = strip_ / fold_;
     part[1 + s] = m.mean;
