@@ -5,11 +5,10 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "dlpack.hpp"
+
 namespace normfast::python {
 namespace {
-
-constexpr int kFloat32Number = py::detail::npy_api::NPY_FLOAT_;
-constexpr int kFloat64Number = py::detail::npy_api::NPY_DOUBLE_;
 
 py::detail::npy_api& numpy() {
   static py::detail::npy_api& api = py::detail::npy_api::get();
@@ -25,20 +24,109 @@ bool is_masked(py::handle array) {
   return py::isinstance(array, py::module_::import("numpy.ma").attr("MaskedArray"));
 }
 
-bool is_int64(int number) {
-  using api = py::detail::npy_api;
-  return number == api::NPY_LONGLONG_ || (sizeof(long) == 8 && number == api::NPY_LONG_);
+// ml_dtypes gives bfloat16 a number of its own when it is imported.
+int bfloat16_number() {
+  static int number = -1;
+  if (number < 0) {
+    const py::object modules = py::module_::import("sys").attr("modules");
+    if (modules.contains("ml_dtypes")) {
+      const py::object type = modules["ml_dtypes"].attr("bfloat16");
+      number = py::dtype::from_args(type).num();
+    }
+  }
+  return number;
 }
 
-py::object new_array(int type, int ndim, const int64_t* shape, const int64_t* strides,
-                     bool fortran = false) {
+std::optional<DType> type_of(int number) {
+  using api = py::detail::npy_api;
+  switch (number) {
+    case api::NPY_FLOAT_:
+      return DType::kFloat32;
+    case api::NPY_DOUBLE_:
+      return DType::kFloat64;
+    case 23:  // half
+      return DType::kFloat16;
+    case api::NPY_UBYTE_:
+      return DType::kUInt8;
+    case api::NPY_BYTE_:
+      return DType::kInt8;
+    case api::NPY_USHORT_:
+      return DType::kUInt16;
+    case api::NPY_SHORT_:
+      return DType::kInt16;
+    case api::NPY_INT_:
+      return DType::kInt32;
+    case api::NPY_LONG_:
+      return sizeof(long) == 8 ? DType::kInt64 : DType::kInt32;
+    case api::NPY_LONGLONG_:
+      return DType::kInt64;
+    case api::NPY_BOOL_:
+      return DType::kBool;
+    default:
+      if (number >= 256 && number == bfloat16_number()) return DType::kBFloat16;
+      return std::nullopt;
+  }
+}
+
+std::optional<DType> type_of(dlpack::DataType t) {
+  if (t.lanes != 1) return std::nullopt;
+  using enum DType;
+  switch (t.code) {
+    case dlpack::kFloat:
+      if (t.bits == 32) return kFloat32;
+      if (t.bits == 64) return kFloat64;
+      if (t.bits == 16) return kFloat16;
+      return std::nullopt;
+    case dlpack::kBFloat:
+      if (t.bits == 16) return kBFloat16;
+      return std::nullopt;
+    case dlpack::kUInt:
+      if (t.bits == 8) return kUInt8;
+      if (t.bits == 16) return kUInt16;
+      return std::nullopt;
+    case dlpack::kInt:
+      if (t.bits == 8) return kInt8;
+      if (t.bits == 16) return kInt16;
+      if (t.bits == 32) return kInt32;
+      if (t.bits == 64) return kInt64;
+      return std::nullopt;
+    case dlpack::kBool:
+      if (t.bits == 8) return kBool;
+      return std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
+// A NumPy type number of a floating type.
+int number_of(DType type) {
+  using api = py::detail::npy_api;
+  switch (type) {
+    case DType::kFloat64:
+      return api::NPY_DOUBLE_;
+    case DType::kFloat16:
+      return 23;
+    case DType::kBFloat16:
+      try {
+        py::module_::import("ml_dtypes");
+      } catch (py::error_already_set&) {
+        throw TypeError(
+            "a bfloat16 result needs the package ml_dtypes; or give dtype=, or an out= that "
+            "holds bfloat16");
+      }
+      return bfloat16_number();
+    default:
+      return api::NPY_FLOAT_;
+  }
+}
+
+py::object new_array(int type, int ndim, const int64_t* shape, const int64_t* strides) {
   py::ssize_t dims[kMaxDims], steps[kMaxDims];
   std::copy_n(shape, ndim, dims);
   if (strides) std::copy_n(strides, ndim, steps);
   PyObject* descr = numpy().PyArray_DescrFromType_(type);
-  PyObject* array =
-      numpy().PyArray_NewFromDescr_(numpy().PyArray_Type_, descr, ndim, dims,
-                                    strides ? steps : nullptr, nullptr, fortran, nullptr);
+  PyObject* array = numpy().PyArray_NewFromDescr_(numpy().PyArray_Type_, descr, ndim, dims,
+                                                  strides ? steps : nullptr, nullptr, 0, nullptr);
   if (!array) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(array);
 }
@@ -69,48 +157,161 @@ void Arguments::fail_type(const std::string& what) const {
   throw TypeError(std::string(function_) + ": " + what);
 }
 
-void Arguments::array(const char* name, py::handle object, View& view) const {
-  read_array(name, object, view);
-  if (view.dtype == DType::kInt64) {
-    fail_type(std::string(name) + " has dtype int64, expected float32 or float64");
+void Arguments::array(const char* name, py::handle object, View& view, const char* expected) {
+  if (is_ndarray(object)) return numpy_array(name, object, view, expected);
+  if (!PyType_Check(object.ptr()) && py::hasattr(object, "__dlpack__")) {
+    return dlpack_array(name, object, view, expected);
   }
+  if (PyObject_CheckBuffer(object.ptr())) {
+    PyObject* memory = PyMemoryView_FromObject(object.ptr());
+    if (!memory) throw py::error_already_set();
+    const auto held = py::reinterpret_steal<py::object>(memory);
+    py::object array = py::module_::import("numpy").attr("asarray")(held);
+    numpy_array(name, array, view, expected);
+    held_.push_back(std::move(array));
+    return;
+  }
+  fail_type(std::string(name) +
+            " must be a NumPy array, or have DLPack or the buffer protocol; got " +
+            type_name(object));
 }
 
-void Arguments::counter(const char* name, py::handle object, View& view) const {
-  if (object.is_none()) return;
-  read_array(name, object, view);
-  if (view.dtype != DType::kInt64) fail_type(std::string(name) + " has not dtype int64");
+void Arguments::optional_array(const char* name, py::handle object, View& view,
+                               const char* expected) {
+  if (!object.is_none()) array(name, object, view, expected);
 }
 
-void Arguments::read_array(const char* name, py::handle object, View& view) const {
-  if (!is_ndarray(object)) {
-    fail_type(std::string(name) + " must be a NumPy array, got " + type_name(object));
-  }
+void Arguments::numpy_array(const char* name, py::handle object, View& view,
+                            const char* expected) const {
   if (is_masked(object)) {
     fail_type(std::string(name) + " is a masked array, whose mask would be ignored; " +
-              "where= will take masks");
+              "pass its data and where=~mask");
   }
   const auto* proxy = py::detail::array_proxy(object.ptr());
   const auto dtype = py::reinterpret_borrow<py::dtype>(proxy->descr);
-  const int number = dtype.num();
   const char order = py::detail::array_descriptor_proxy(proxy->descr)->byteorder;
   const bool native = order == '=' || order == '|';
-  if (!native || (number != kFloat32Number && number != kFloat64Number && !is_int64(number))) {
+  const std::optional<DType> type = type_of(dtype.num());
+  if (!native || !type) {
     fail_type(std::string(name) + " has dtype " + std::string(py::str(py::object(dtype))) +
-              ", expected float32 or float64" + (native ? "" : " in native byte order"));
+              ", expected " + (native ? expected : "native byte order"));
   }
   if (proxy->nd > kMaxDims) {
     fail(std::string(name) + " has " + std::to_string(proxy->nd) + " dimensions, at most " +
          std::to_string(kMaxDims) + " are supported");
   }
-  view.dtype = number == kFloat32Number   ? DType::kFloat32
-               : number == kFloat64Number ? DType::kFloat64
-                                          : DType::kInt64;
+  view.dtype = *type;
   fill_view(object, view);
 }
 
-void Arguments::optional_array(const char* name, py::handle object, View& view) const {
-  if (!object.is_none()) array(name, object, view);
+void Arguments::dlpack_array(const char* name, py::handle object, View& view,
+                             const char* expected) {
+  const std::string type = type_name(object);
+  if (py::hasattr(object, "requires_grad") && py::bool_(object.attr("requires_grad"))) {
+    fail_type(std::string(name) + " is a " + type +
+              " that requires grad, through which no gradient would flow; pass its .detach()");
+  }
+  if (py::hasattr(object, "is_neg") && py::bool_(object.attr("is_neg")())) {
+    fail_type(std::string(name) + " is a " + type +
+              " that holds the negative of its memory; pass its .resolve_neg()");
+  }
+  py::object capsule;
+  int device = dlpack::kCpu;
+  try {
+    if (py::hasattr(object, "__dlpack_device__")) {
+      device = py::tuple(object.attr("__dlpack_device__")())[0].cast<int>();
+    }
+    if (device == dlpack::kCpu) {
+      try {
+        capsule = object.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 0));
+      } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_TypeError)) throw;
+        capsule = object.attr("__dlpack__")();  // from before versions
+      }
+    }
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_Exception)) throw;
+    const std::string why = py::str(error.value());
+    fail_type(std::string(name) + " is a " + type +
+              " that does not show its memory: " + why.substr(0, why.find('\n')).substr(0, 200));
+  }
+  if (device != dlpack::kCpu) {
+    fail_type(std::string(name) + " is a " + type + " on a device of DLPack's type " +
+              std::to_string(device) + ", expected CPU memory");
+  }
+  // The capsule frees what it holds when it goes, as nobody consumes it.
+  const dlpack::Tensor* tensor = nullptr;
+  view.writable = false;  // old capsules do not say
+  if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
+    const auto* managed = static_cast<const dlpack::ManagedVersioned*>(
+        PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
+    if (managed->major == 1) tensor = &managed->tensor;
+    // jax counts on its arrays never to change, but does not say so here.
+    view.writable = !(managed->flags & dlpack::kReadOnly) && type.rfind("jax", 0) != 0;
+  } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor")) {
+    tensor = &static_cast<const dlpack::Managed*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"))
+                  ->tensor;
+  }
+  if (!tensor) fail_type(std::string(name) + " is a " + type + " of an unknown DLPack version");
+  if (tensor->device.type != dlpack::kCpu) {
+    fail_type(std::string(name) + " is a " + type + " that is not in CPU memory");
+  }
+  const std::optional<DType> element = type_of(tensor->dtype);
+  if (!element) {
+    fail_type(std::string(name) + " is a " + type + " of another dtype, expected " + expected);
+  }
+  if (tensor->ndim > kMaxDims) {
+    fail(std::string(name) + " has " + std::to_string(tensor->ndim) + " dimensions, at most " +
+         std::to_string(kMaxDims) + " are supported");
+  }
+  view.dtype = *element;
+  view.data = static_cast<char*>(tensor->data) + tensor->byte_offset;
+  view.ndim = tensor->ndim;
+  int64_t step = size_of(view.dtype);
+  for (int i = view.ndim - 1; i >= 0; --i) {
+    view.shape[i] = tensor->shape[i];
+    view.strides[i] = tensor->strides ? tensor->strides[i] * size_of(view.dtype) : step;
+    step *= std::max<int64_t>(view.shape[i], 1);
+  }
+  held_.push_back(std::move(capsule));
+}
+
+Activation Arguments::activation(py::handle object) const {
+  if (object.is_none()) return Activation::kNone;
+  if (PyUnicode_Check(object.ptr())) {
+    const std::string name = py::cast<std::string>(object);
+    if (name == "relu") return Activation::kRelu;
+    if (name == "gelu") return Activation::kGelu;
+    if (name == "gelu_tanh") return Activation::kGeluTanh;
+    if (name == "silu") return Activation::kSilu;
+    fail("activation is '" + name.substr(0, 40) +
+         "', expected 'relu', 'gelu', 'gelu_tanh', 'silu' or None");
+  }
+  fail_type("activation must be a str or None, got " + type_name(object));
+}
+
+DType Arguments::dtype(py::handle object, DType otherwise) const {
+  if (object.is_none()) return otherwise;
+  py::object wanted = py::reinterpret_borrow<py::object>(object);
+  if (py::isinstance<py::str>(wanted) && wanted.equal(py::str("bfloat16"))) {
+    number_of(DType::kBFloat16);  // says what is missing
+    return DType::kBFloat16;
+  }
+  std::optional<DType> type;
+  std::string name;
+  try {
+    const py::dtype found = py::dtype::from_args(wanted);
+    type = type_of(found.num());
+    name = py::str(py::object(found));
+    const char order = found.byteorder();
+    if (order != '=' && order != '|') type.reset();
+  } catch (py::error_already_set&) {
+    fail_type("dtype must be a NumPy dtype, got " + type_name(object));
+  }
+  if (!type || !is_floating(*type)) {
+    fail_type("dtype is " + name + ", expected float32, float64, float16 or bfloat16");
+  }
+  return *type;
 }
 
 // An int as Python sees it: also NumPy's own, but not True or 1.0.
@@ -227,35 +428,36 @@ Axes Arguments::trailing(py::handle shape, const View& x) const {
   return set;
 }
 
-Result::Result(const Arguments& arguments, py::handle out, py::handle x, const View& like,
+Result::Result(Arguments& arguments, const char* name, py::handle out, const View& like, DType type,
                View& view) {
   if (!out.is_none()) {
-    arguments.array("out", out, view);
+    arguments.array(name, out, view);
+    if (view.dtype != type) {
+      arguments.fail_type(std::string(name) + " is " + dtype_name(view.dtype) + ", expected " +
+                          dtype_name(type));
+    }
     array_ = py::reinterpret_borrow<py::object>(out);
     return;
   }
-  const int type = like.dtype == DType::kFloat32 ? kFloat32Number : kFloat64Number;
-  const int flags = py::detail::array_proxy(x.ptr())->flags;
-  if (flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) {
-    array_ = new_array(type, like.ndim, like.shape, nullptr);
-  } else if (flags & py::detail::npy_api::NPY_ARRAY_F_CONTIGUOUS_) {
-    array_ = new_array(type, like.ndim, like.shape, nullptr, true);
-  } else {
-    // The axes in x's order, packed.
-    int order[kMaxDims];
-    int64_t strides[kMaxDims];
-    std::iota(order, order + like.ndim, 0);
-    std::stable_sort(order, order + like.ndim, [&](int a, int b) {
-      return std::abs(like.strides[a]) > std::abs(like.strides[b]);
-    });
-    int64_t step = size_of(like.dtype);
-    for (int k = like.ndim - 1; k >= 0; --k) {
-      strides[order[k]] = step;
-      step *= std::max<int64_t>(like.shape[order[k]], 1);
+  // The axes in x's order, packed.
+  int order[kMaxDims];
+  int64_t strides[kMaxDims];
+  std::iota(order, order + like.ndim, 0);
+  for (int i = 1; i < like.ndim; ++i) {
+    const int axis = order[i];
+    int k = i;
+    for (; k > 0 && std::abs(like.strides[order[k - 1]]) < std::abs(like.strides[axis]); --k) {
+      order[k] = order[k - 1];
     }
-    array_ = new_array(type, like.ndim, like.shape, strides);
+    order[k] = axis;
   }
-  view.dtype = like.dtype;
+  int64_t step = size_of(type);
+  for (int k = like.ndim - 1; k >= 0; --k) {
+    strides[order[k]] = step;
+    step *= std::max<int64_t>(like.shape[order[k]], 1);
+  }
+  array_ = new_array(number_of(type), like.ndim, like.shape, strides);
+  view.dtype = type;
   fill_view(array_, view);
 }
 
@@ -269,7 +471,7 @@ py::object new_statistics(const View& x, Axes reduced, bool keepdims) {
       shape[n++] = 1;
     }
   }
-  return new_array(kFloat64Number, n, shape, nullptr);
+  return new_array(py::detail::npy_api::NPY_DOUBLE_, n, shape, nullptr);
 }
 
 double* float64_data(const py::object& array) {

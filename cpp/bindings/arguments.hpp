@@ -5,7 +5,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "normfast/normfast.hpp"
 
@@ -21,12 +23,15 @@ class Arguments {
   [[noreturn]] void fail(const std::string& what) const;
   [[noreturn]] void fail_type(const std::string& what) const;
 
-  // A float32 or float64 array. The view points into it.
-  void array(const char* name, py::handle object, View& view) const;
-  void optional_array(const char* name, py::handle object, View& view) const;
+  // An array: NumPy's, or what DLPack or the buffer protocol shows of CPU memory. The view points
+  // into it for as long as these arguments live.
+  void array(const char* name, py::handle object, View& view, const char* expected = kNumbers);
+  void optional_array(const char* name, py::handle object, View& view,
+                      const char* expected = kNumbers);
 
-  // An int64 array, or None.
-  void counter(const char* name, py::handle object, View& view) const;
+  Activation activation(py::handle object) const;
+  // The dtype a result is asked to have; None: the default.
+  DType dtype(py::handle object, DType otherwise) const;
 
   double number(const char* name, py::handle object) const;
   int64_t integer(const char* name, py::handle object) const;
@@ -40,11 +45,15 @@ class Arguments {
   Axes trailing(py::handle shape, const View& x) const;
 
  private:
-  void read_array(const char* name, py::handle object, View& view) const;
+  static constexpr const char* kNumbers =
+      "float32, float64, float16, bfloat16, or an integer where those are taken";
+  void numpy_array(const char* name, py::handle object, View& view, const char* expected) const;
+  void dlpack_array(const char* name, py::handle object, View& view, const char* expected);
   bool is_integer(const char* name, py::handle object, int64_t& value) const;
   int checked_axis(const char* name, int64_t value, int ndim) const;
 
   const char* function_;
+  std::vector<py::object> held_;
 };
 
 // The type of an object, short: "list", "torch.Tensor".
@@ -53,7 +62,9 @@ std::string type_name(py::handle object);
 // Where results go: the caller's `out`, or a new array in the memory order of x.
 class Result {
  public:
-  Result(const Arguments& arguments, py::handle out, py::handle x, const View& like, View& view);
+  Result() = default;
+  Result(Arguments& arguments, const char* name, py::handle out, const View& like, DType type,
+         View& view);
   py::object take() { return std::move(array_); }
 
  private:

@@ -10,26 +10,73 @@ namespace {
 
 Axes all(const View& x) { return x.ndim == kMaxDims ? ~Axes{0} : axis(x.ndim) - 1; }
 
-// The statistics a caller asked for, as arrays, and the tuple they are returned in.
-class Requested {
+using Handle = py::handle;
+
+// What one call returns: y, then the sum with its residual, then the statistics asked for.
+class Results {
  public:
-  Requested(const Arguments& arguments, py::handle wanted, const View& x, Axes reduced,
-            bool has_mean, Statistics& statistics) {
-    if (!arguments.flag("return_stats", wanted)) return;
+  Results(Arguments& arguments, const View& x) : arguments_(arguments), x_(x) {}
+
+  void statistics(Handle wanted, Axes reduced, bool has_mean, Statistics& statistics,
+                  const View* like = nullptr) {
+    if (!arguments_.flag("return_stats", wanted)) return;
     if (has_mean) {
-      mean_ = new_statistics(x, reduced, true);
+      mean_ = new_statistics(like ? *like : x_, reduced, true);
       statistics.mean = float64_data(mean_);
     }
-    scale_ = new_statistics(x, reduced, true);
+    scale_ = new_statistics(like ? *like : x_, reduced, true);
     statistics.scale = float64_data(scale_);
   }
-  py::object with(py::object y) {
-    if (!scale_) return y;
-    if (!mean_) return py::make_tuple(std::move(y), std::move(scale_));
-    return py::make_tuple(std::move(y), std::move(mean_), std::move(scale_));
+
+  // Integers become the float they are computed in.
+  DType result_type(Handle dtype) const {
+    DType type = x_.dtype;
+    if (!is_floating(type)) type = type == DType::kInt32 ? DType::kFloat64 : DType::kFloat32;
+    return arguments_.dtype(dtype, type);
+  }
+
+  void output(Handle out, Handle dtype, View& view) {
+    y_ = Result(arguments_, "out", out, x_, result_type(dtype), view);
+  }
+
+  // With a residual, out may be the pair of both.
+  void outputs(Handle out, Handle dtype, const View& residual, View& y, View& sum) {
+    Handle first = out, second = py::none();
+    if (PyTuple_Check(out.ptr())) {
+      if (!residual.given() || PyTuple_GET_SIZE(out.ptr()) != 2) {
+        arguments_.fail_type("out is a tuple, expected an array, or with residual= a pair of them");
+      }
+      first = PyTuple_GET_ITEM(out.ptr(), 0);
+      second = PyTuple_GET_ITEM(out.ptr(), 1);
+    }
+    output(first, dtype, y);
+    if (!residual.given()) return;
+    sum_ = Result(arguments_, "sum", second, x_, wider(x_.dtype, residual.dtype), sum);
+    has_sum_ = true;
+  }
+
+  py::object take() {
+    py::object y = y_.take();
+    if (!has_sum_ && !scale_) return y;
+    py::list all;
+    all.append(std::move(y));
+    if (has_sum_) all.append(sum_.take());
+    if (mean_) all.append(std::move(mean_));
+    if (scale_) all.append(std::move(scale_));
+    return py::tuple(std::move(all));
   }
 
  private:
+  static DType wider(DType a, DType b) {
+    if (a == b) return a;
+    const bool wide = a == DType::kFloat64 || b == DType::kFloat64;
+    return wide ? DType::kFloat64 : DType::kFloat32;
+  }
+
+  Arguments& arguments_;
+  const View& x_;
+  Result y_, sum_;
+  bool has_sum_ = false;
   py::object mean_, scale_;
 };
 
@@ -37,15 +84,21 @@ void need_axes(const Arguments& arguments, const View& x) {
   if (x.ndim == 0) arguments.fail("x has no dimensions, expected at least 1");
 }
 
-py::object mean_var(py::handle x_, py::handle axis_, py::handle correction, py::handle keepdims,
-                    py::handle num_threads) {
-  const Arguments arguments("mean_var");
+void select(Arguments& arguments, Handle where, Handle sample_weight, Selection& selection) {
+  arguments.optional_array("where", where, selection.where, "bool");
+  arguments.optional_array("sample_weight", sample_weight, selection.sample_weight);
+}
+
+py::object mean_var(Handle x_, Handle axis_, Handle correction, Handle keepdims, Handle where,
+                    Handle sample_weight, Handle num_threads) {
+  Arguments arguments("mean_var");
   View x;
   arguments.array("x", x_, x);
   MeanVar o;
   Axes reduced = all(x);
   if (!axis_.is_none()) reduced = arguments.axes("axis", axis_, x.ndim, 0);
   o.correction = arguments.number("correction", correction);
+  select(arguments, where, sample_weight, o);
   o.num_threads = arguments.threads(num_threads);
   py::object mean = new_statistics(x, reduced, arguments.flag("keepdims", keepdims));
   py::object var = new_statistics(x, reduced, arguments.flag("keepdims", keepdims));
@@ -59,7 +112,7 @@ py::object mean_var(py::handle x_, py::handle axis_, py::handle correction, py::
 }
 
 // The axes of layer_norm and rms_norm: normalized_shape or axis, or the last.
-Axes layer_axes(const Arguments& arguments, py::handle shape, py::handle axis_, const View& x) {
+Axes layer_axes(const Arguments& arguments, Handle shape, Handle axis_, const View& x) {
   need_axes(arguments, x);
   if (shape.is_none()) {
     return axis_.is_none() ? axis(x.ndim - 1) : arguments.axes("axis", axis_, x.ndim, 0);
@@ -68,10 +121,11 @@ Axes layer_axes(const Arguments& arguments, py::handle shape, py::handle axis_, 
   return arguments.trailing(shape, x);
 }
 
-py::object layer_norm(py::handle x_, py::handle normalized_shape, py::handle weight,
-                      py::handle bias, py::handle eps, py::handle axis_, py::handle out,
-                      py::handle return_stats, py::handle num_threads) {
-  const Arguments arguments("layer_norm");
+py::object layer_norm(Handle x_, Handle normalized_shape, Handle weight, Handle bias, Handle eps,
+                      Handle axis_, Handle residual, Handle activation, Handle where,
+                      Handle sample_weight, Handle dtype, Handle out, Handle return_stats,
+                      Handle num_threads) {
+  Arguments arguments("layer_norm");
   View x;
   arguments.array("x", x_, x);
   const Axes reduced = layer_axes(arguments, normalized_shape, axis_, x);
@@ -79,17 +133,22 @@ py::object layer_norm(py::handle x_, py::handle normalized_shape, py::handle wei
   arguments.optional_array("weight", weight, o.weight);
   arguments.optional_array("bias", bias, o.bias);
   o.eps = arguments.number("eps", eps);
+  arguments.optional_array("residual", residual, o.residual);
+  o.activation = arguments.activation(activation);
+  select(arguments, where, sample_weight, o);
   o.num_threads = arguments.threads(num_threads);
-  Requested requested(arguments, return_stats, x, reduced, true, o.statistics);
-  Result y(arguments, out, x_, x, o.out);
+  Results results(arguments, x);
+  results.statistics(return_stats, reduced, true, o.statistics);
+  results.outputs(out, dtype, o.residual, o.out, o.sum);
   compute(x, [&] { normfast::layer_norm(x, reduced, o); });
-  return requested.with(y.take());
+  return results.take();
 }
 
-py::object rms_norm(py::handle x_, py::handle normalized_shape, py::handle weight, py::handle eps,
-                    py::handle axis_, py::handle out, py::handle return_stats,
-                    py::handle num_threads) {
-  const Arguments arguments("rms_norm");
+py::object rms_norm(Handle x_, Handle normalized_shape, Handle weight, Handle eps, Handle axis_,
+                    Handle weight_offset, Handle residual, Handle activation, Handle where,
+                    Handle sample_weight, Handle dtype, Handle out, Handle return_stats,
+                    Handle num_threads) {
+  Arguments arguments("rms_norm");
   View x;
   arguments.array("x", x_, x);
   const Axes reduced = layer_axes(arguments, normalized_shape, axis_, x);
@@ -97,19 +156,25 @@ py::object rms_norm(py::handle x_, py::handle normalized_shape, py::handle weigh
   arguments.optional_array("weight", weight, o.weight);
   o.default_eps = eps.is_none();
   if (!o.default_eps) o.eps = arguments.number("eps", eps);
+  o.weight_offset = arguments.number("weight_offset", weight_offset);
+  arguments.optional_array("residual", residual, o.residual);
+  o.activation = arguments.activation(activation);
+  select(arguments, where, sample_weight, o);
   o.num_threads = arguments.threads(num_threads);
-  Requested requested(arguments, return_stats, x, reduced, false, o.statistics);
-  Result y(arguments, out, x_, x, o.out);
+  Results results(arguments, x);
+  results.statistics(return_stats, reduced, false, o.statistics);
+  results.outputs(out, dtype, o.residual, o.out, o.sum);
   compute(x, [&] { normfast::rms_norm(x, reduced, o); });
-  return requested.with(y.take());
+  return results.take();
 }
 
-py::object batch_norm(py::handle x_, py::handle running_mean, py::handle running_var,
-                      py::handle weight, py::handle bias, py::handle training, py::handle momentum,
-                      py::handle eps, py::handle channel_axis, py::handle running_var_correction,
-                      py::handle num_batches_tracked, py::handle out, py::handle return_stats,
-                      py::handle num_threads) {
-  const Arguments arguments("batch_norm");
+py::object batch_norm(Handle x_, Handle running_mean, Handle running_var, Handle weight,
+                      Handle bias, Handle training, Handle momentum, Handle eps,
+                      Handle channel_axis, Handle running_var_correction,
+                      Handle num_batches_tracked, Handle add, Handle activation, Handle where,
+                      Handle sample_weight, Handle dtype, Handle out, Handle return_stats,
+                      Handle num_threads) {
+  Arguments arguments("batch_norm");
   View x;
   arguments.array("x", x_, x);
   need_axes(arguments, x);
@@ -119,24 +184,29 @@ py::object batch_norm(py::handle x_, py::handle running_mean, py::handle running
   arguments.optional_array("running_var", running_var, o.running_var);
   arguments.optional_array("weight", weight, o.weight);
   arguments.optional_array("bias", bias, o.bias);
-  arguments.counter("num_batches_tracked", num_batches_tracked, o.num_batches_tracked);
+  arguments.optional_array("num_batches_tracked", num_batches_tracked, o.num_batches_tracked);
   o.training = arguments.flag("training", training);
   o.cumulative = momentum.is_none();
   if (!o.cumulative) o.momentum = arguments.number("momentum", momentum);
   o.eps = arguments.number("eps", eps);
   o.running_var_correction = arguments.number("running_var_correction", running_var_correction);
+  arguments.optional_array("add", add, o.add);
+  o.activation = arguments.activation(activation);
+  select(arguments, where, sample_weight, o);
   o.num_threads = arguments.threads(num_threads);
-  Requested requested(arguments, return_stats, x, ~channels, true, o.statistics);
-  Result y(arguments, out, x_, x, o.out);
+  Results results(arguments, x);
+  results.statistics(return_stats, ~channels, true, o.statistics);
+  results.output(out, dtype, o.out);
   compute(x, [&] { normfast::batch_norm(x, channels, o); });
-  return requested.with(y.take());
+  return results.take();
 }
 
-py::object instance_norm(py::handle x_, py::handle running_mean, py::handle running_var,
-                         py::handle weight, py::handle bias, py::handle use_input_stats,
-                         py::handle momentum, py::handle eps, py::handle channel_axis,
-                         py::handle out, py::handle return_stats, py::handle num_threads) {
-  const Arguments arguments("instance_norm");
+py::object instance_norm(Handle x_, Handle running_mean, Handle running_var, Handle weight,
+                         Handle bias, Handle use_input_stats, Handle momentum, Handle eps,
+                         Handle channel_axis, Handle add, Handle activation, Handle where,
+                         Handle sample_weight, Handle dtype, Handle out, Handle return_stats,
+                         Handle num_threads) {
+  Arguments arguments("instance_norm");
   View x;
   arguments.array("x", x_, x);
   need_axes(arguments, x);
@@ -149,18 +219,23 @@ py::object instance_norm(py::handle x_, py::handle running_mean, py::handle runn
   o.use_input_stats = arguments.flag("use_input_stats", use_input_stats);
   o.momentum = arguments.number("momentum", momentum);
   o.eps = arguments.number("eps", eps);
+  arguments.optional_array("add", add, o.add);
+  o.activation = arguments.activation(activation);
+  select(arguments, where, sample_weight, o);
   o.num_threads = arguments.threads(num_threads);
   const Axes kept = axis(channel) | (o.use_input_stats ? axis(channel == 0 ? 1 : 0) : 0);
-  Requested requested(arguments, return_stats, x, ~kept, true, o.statistics);
-  Result y(arguments, out, x_, x, o.out);
+  Results results(arguments, x);
+  results.statistics(return_stats, ~kept, true, o.statistics);
+  results.output(out, dtype, o.out);
   compute(x, [&] { normfast::instance_norm(x, channel, o); });
-  return requested.with(y.take());
+  return results.take();
 }
 
-py::object group_norm(py::handle x_, py::handle num_groups, py::handle weight, py::handle bias,
-                      py::handle eps, py::handle channel_axis, py::handle out,
-                      py::handle return_stats, py::handle num_threads) {
-  const Arguments arguments("group_norm");
+py::object group_norm(Handle x_, Handle num_groups, Handle weight, Handle bias, Handle eps,
+                      Handle channel_axis, Handle add, Handle activation, Handle where,
+                      Handle sample_weight, Handle dtype, Handle out, Handle return_stats,
+                      Handle num_threads) {
+  Arguments arguments("group_norm");
   View x;
   arguments.array("x", x_, x);
   need_axes(arguments, x);
@@ -170,17 +245,21 @@ py::object group_norm(py::handle x_, py::handle num_groups, py::handle weight, p
   arguments.optional_array("weight", weight, o.weight);
   arguments.optional_array("bias", bias, o.bias);
   o.eps = arguments.number("eps", eps);
+  arguments.optional_array("add", add, o.add);
+  o.activation = arguments.activation(activation);
+  select(arguments, where, sample_weight, o);
   o.num_threads = arguments.threads(num_threads);
   View grouped = x;  // the shape of the statistics: a group where a channel was
   grouped.shape[channel] = std::max<int64_t>(groups, 0);
-  const Axes kept = axis(channel) | axis(channel == 0 ? 1 : 0);
-  Requested requested(arguments, return_stats, grouped, ~kept, true, o.statistics);
-  Result y(arguments, out, x_, x, o.out);
+  Results results(arguments, x);
+  results.statistics(return_stats, ~(axis(channel) | axis(channel == 0 ? 1 : 0)), true,
+                     o.statistics, &grouped);
+  results.output(out, dtype, o.out);
   compute(x, [&] { normfast::group_norm(x, groups, channel, o); });
-  return requested.with(y.take());
+  return results.take();
 }
 
-Norm norm_of(const Arguments& arguments, py::handle p) {
+Norm norm_of(const Arguments& arguments, Handle p) {
   const double value = arguments.number("p", p);
   if (value == 1) return Norm::kL1;
   if (value == 2) return Norm::kL2;
@@ -188,9 +267,9 @@ Norm norm_of(const Arguments& arguments, py::handle p) {
   arguments.fail("p is " + std::string(py::str(p)) + ", expected 1, 2 or inf");
 }
 
-py::object normalize(py::handle x_, py::handle p, py::handle axis_, py::handle eps, py::handle out,
-                     py::handle return_stats, py::handle num_threads) {
-  const Arguments arguments("normalize");
+py::object normalize(Handle x_, Handle p, Handle axis_, Handle eps, Handle where, Handle dtype,
+                     Handle out, Handle return_stats, Handle num_threads) {
+  Arguments arguments("normalize");
   View x;
   arguments.array("x", x_, x);
   need_axes(arguments, x);
@@ -198,16 +277,18 @@ py::object normalize(py::handle x_, py::handle p, py::handle axis_, py::handle e
   Normalize o;
   o.norm = norm_of(arguments, p);
   o.eps = arguments.number("eps", eps);
+  arguments.optional_array("where", where, o.where, "bool");
   o.num_threads = arguments.threads(num_threads);
-  Requested requested(arguments, return_stats, x, reduced, false, o.statistics);
-  Result y(arguments, out, x_, x, o.out);
+  Results results(arguments, x);
+  results.statistics(return_stats, reduced, false, o.statistics);
+  results.output(out, dtype, o.out);
   compute(x, [&] { normfast::normalize(x, reduced, o); });
-  return requested.with(y.take());
+  return results.take();
 }
 
-py::object weight_norm(py::handle v_, py::handle g_, py::handle channel_axis, py::handle out,
-                       py::handle return_stats, py::handle num_threads) {
-  const Arguments arguments("weight_norm");
+py::object weight_norm(Handle v_, Handle g_, Handle channel_axis, Handle dtype, Handle out,
+                       Handle return_stats, Handle num_threads) {
+  Arguments arguments("weight_norm");
   View v, g;
   arguments.array("v", v_, v);
   if (v.ndim == 0) arguments.fail("v has no dimensions, expected at least 1");
@@ -216,16 +297,17 @@ py::object weight_norm(py::handle v_, py::handle g_, py::handle channel_axis, py
       channel_axis.is_none() ? 0 : arguments.axes("channel_axis", channel_axis, v.ndim, 0);
   WeightNorm o;
   o.num_threads = arguments.threads(num_threads);
-  Requested requested(arguments, return_stats, v, ~channels, false, o.statistics);
-  Result y(arguments, out, v_, v, o.out);
+  Results results(arguments, v);
+  results.statistics(return_stats, ~channels, false, o.statistics);
+  results.output(out, dtype, o.out);
   compute(v, [&] { normfast::weight_norm(v, g, channels, o); });
-  return requested.with(y.take());
+  return results.take();
 }
 
-py::object standardize(py::handle x_, py::handle axis_, py::handle mean, py::handle std,
-                       py::handle correction, py::handle out, py::handle return_stats,
-                       py::handle num_threads) {
-  const Arguments arguments("standardize");
+py::object standardize(Handle x_, Handle axis_, Handle mean, Handle std, Handle correction,
+                       Handle where, Handle sample_weight, Handle dtype, Handle out,
+                       Handle return_stats, Handle num_threads) {
+  Arguments arguments("standardize");
   View x;
   arguments.array("x", x_, x);
   need_axes(arguments, x);
@@ -234,11 +316,71 @@ py::object standardize(py::handle x_, py::handle axis_, py::handle mean, py::han
   arguments.optional_array("mean", mean, o.mean);
   arguments.optional_array("std", std, o.deviation);
   o.correction = arguments.number("correction", correction);
+  select(arguments, where, sample_weight, o);
   o.num_threads = arguments.threads(num_threads);
-  Requested requested(arguments, return_stats, x, reduced, true, o.statistics);
-  Result y(arguments, out, x_, x, o.out);
+  Results results(arguments, x);
+  results.statistics(return_stats, reduced, true, o.statistics);
+  results.output(out, dtype, o.out);
   compute(x, [&] { normfast::standardize(x, reduced, o); });
-  return requested.with(y.take());
+  return results.take();
+}
+
+// A number, a sequence or an array of numbers, as float64.
+py::object numbers(Arguments& arguments, const char* name, Handle object) {
+  const py::module_ numpy = py::module_::import("numpy");
+  try {
+    const py::object array = numpy.attr("asarray")(object);
+    const std::string kind = py::str(array.attr("dtype").attr("kind"));
+    const std::string dtype = py::str(array.attr("dtype"));
+    if (kind == "f" || kind == "i" || kind == "u" || dtype == "bfloat16") {
+      return array.attr("astype")("float64", py::arg("copy") = false);
+    }
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_Exception)) throw;
+  }
+  arguments.fail_type(std::string(name) + " must be a number or numbers, got " + type_name(object));
+}
+
+py::object normalize_image(Handle image_, Handle mean_, Handle std_, Handle scale,
+                           Handle channel_axis, Handle out_channel_axis, Handle dtype,
+                           Handle swap_rb, Handle out, Handle num_threads) {
+  Arguments arguments("normalize_image");
+  View image;
+  arguments.array("image", image_, image);
+  need_axes(arguments, image);
+  NormalizeImage o;
+  const py::object mean = numbers(arguments, "mean", mean_);
+  const py::object deviation = numbers(arguments, "std", std_);
+  arguments.array("mean", mean, o.mean);
+  arguments.array("std", deviation, o.deviation);
+  o.channel_axis = arguments.one_axis("channel_axis", channel_axis, image.ndim);
+  o.out_channel_axis = arguments.one_axis("out_channel_axis", out_channel_axis, image.ndim);
+  o.swap_rb = arguments.flag("swap_rb", swap_rb);
+  if (!scale.is_none()) {
+    o.scale = arguments.number("scale", scale);
+    if (!(o.scale != 0) || !std::isfinite(o.scale)) {
+      arguments.fail("scale is " + std::string(py::str(scale)) +
+                     ", expected a finite number that is not 0");
+    }
+  }
+  o.num_threads = arguments.threads(num_threads);
+  // The image with its channels moved, in C order.
+  View like = image;
+  int n = 0;
+  for (int i = 0; i < image.ndim; ++i) {
+    if (i == o.channel_axis) continue;
+    if (n == o.out_channel_axis) ++n;
+    like.shape[n++] = image.shape[i];
+  }
+  like.shape[o.out_channel_axis] = image.shape[o.channel_axis];
+  int64_t step = 1;
+  for (int i = like.ndim - 1; i >= 0; --i) {
+    like.strides[i] = step;
+    step *= std::max<int64_t>(like.shape[i], 1);
+  }
+  Result y(arguments, "out", out, like, arguments.dtype(dtype, DType::kFloat32), o.out);
+  compute(image, [&] { normfast::normalize_image(image, o); });
+  return y.take();
 }
 
 }  // namespace
@@ -268,4 +410,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def("normalize", np::normalize);
   m.def("weight_norm", np::weight_norm);
   m.def("standardize", np::standardize);
+  m.def("normalize_image", np::normalize_image);
 }

@@ -1,7 +1,10 @@
 // normfast: normalisation of strided arrays at the speed of memory. The public C++ API (C++17).
 //
 // Arrays are views: a pointer, an element type, a shape and strides in bytes, of memory the caller
-// owns. Every operation validates all of its arguments, throws ValueError or TypeError before
+// owns. x, parameters and results are float32, float64, float16 or bfloat16, each independently;
+// mean_var, standardize and normalize_image also take integers. Sixteen-bit floats are widened,
+// computed in float32 and rounded once.
+// Every operation validates all of its arguments, throws ValueError or TypeError before
 // anything is written, and then fills `out` and the statistics it was given. `out` may be the very
 // input. Results do not depend on threads, alignment, the rest of the batch, or the ISA.
 #pragma once
@@ -12,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "normfast/types.hpp"
 #include "normfast/version.hpp"
 
 namespace normfast {
@@ -24,9 +28,13 @@ struct TypeError : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-enum class DType : std::uint8_t { kFloat32, kFloat64, kInt64 };
-
-constexpr std::int64_t size_of(DType t) { return t == DType::kFloat32 ? 4 : 8; }
+// Bytes of an element.
+constexpr std::int64_t size_of(DType t) {
+  constexpr std::int64_t size[kDTypes] = {4, 8, 2, 2, 1, 1, 2, 2, 4, 8, 1};
+  return size[static_cast<int>(t)];
+}
+const char* dtype_name(DType t);
+constexpr bool is_floating(DType t) { return t <= DType::kBFloat16; }
 
 inline constexpr int kMaxDims = 32;
 
@@ -80,24 +88,38 @@ struct Common {
   int num_threads = 0;  // 0: OMP_NUM_THREADS, else what affinity and cgroup quota allow
 };
 
-struct MeanVar : Common {
+// What counts in the statistics; every element is normalised. Both broadcast to x. Where nothing is
+// selected, the mean is 0 and nothing is divided by.
+struct Selection {
+  View where;          // bool: true counts
+  View sample_weight;  // what each element counts by: finite, not negative
+};
+
+struct MeanVar : Common, Selection {
   double correction = 0;
 };
 
-struct LayerNorm : Common {
+struct LayerNorm : Common, Selection {
   View weight, bias;  // of the normalised axes' shape, or x.ndim axes that broadcast
+  View residual;      // x + residual is normalised, and written
+  View sum;           // to here
+  Activation activation = Activation::kNone;
   double eps = 1e-5;
 };
 
-struct RmsNorm : Common {
-  View weight;
+struct RmsNorm : Common, Selection {
+  View weight, residual, sum;
+  double weight_offset = 0;  // added to weight in the computing type
+  Activation activation = Activation::kNone;
   double eps = 0;
   bool default_eps = true;  // the machine epsilon of the computing type
 };
 
-struct BatchNorm : Common {
+struct BatchNorm : Common, Selection {
   View running_mean, running_var, weight, bias;
   View num_batches_tracked;  // 0-d int64
+  View add;                  // added after the affine, before the activation
+  Activation activation = Activation::kNone;
   bool training = false;
   bool cumulative = false;  // momentum = 1 / num_batches_tracked
   double momentum = 0.1;
@@ -105,30 +127,41 @@ struct BatchNorm : Common {
   double running_var_correction = 1;
 };
 
-struct InstanceNorm : Common {
-  View running_mean, running_var, weight, bias;
+struct InstanceNorm : Common, Selection {
+  View running_mean, running_var, weight, bias, add;
+  Activation activation = Activation::kNone;
   bool use_input_stats = true;
   double momentum = 0.1;
   double eps = 1e-5;
 };
 
-struct GroupNorm : Common {
-  View weight, bias;
+struct GroupNorm : Common, Selection {
+  View weight, bias, add;
+  Activation activation = Activation::kNone;
   double eps = 1e-5;
 };
 
 enum class Norm { kL1, kL2, kMax };
 
 struct Normalize : Common {
+  View where;
   Norm norm = Norm::kL2;
   double eps = 1e-12;
 };
 
 struct WeightNorm : Common {};
 
-struct Standardize : Common {
+struct Standardize : Common, Selection {
   View mean, deviation;  // both or neither
   double correction = 0;
+};
+
+struct NormalizeImage : Common {
+  View mean, deviation;  // one value, or one a channel of the output
+  int channel_axis = 0;  // of x; out has it at
+  int out_channel_axis = 0;
+  double scale = 0;  // 0: 1 / 255 for integers, 1 for floats
+  bool swap_rb = false;
 };
 
 // `reduced` are the axes averaged over; `channels` the axes that are not.
@@ -141,5 +174,6 @@ void group_norm(const View& x, std::int64_t num_groups, int channel_axis, const 
 void normalize(const View& x, Axes reduced, const Normalize& options);
 void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options);
 void standardize(const View& x, Axes reduced, const Standardize& options);
+void normalize_image(const View& image, const NormalizeImage& options);
 
 }  // namespace normfast

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "api/problem.hpp"
+#include "dispatch/dispatch.hpp"
 
 namespace normfast {
 namespace {
@@ -36,7 +37,8 @@ void give_running(Problem& problem, const Running& running, const AxisList& chan
                reciprocals(problem.spread(running.var, channels), eps, true));
 }
 
-// running = (1 - momentum) * running + momentum * value, value(i) of the i-th entry in C order.
+// running = (1 - momentum) * running + momentum * value; value(i, v) gives the i-th in C order, or
+// says that there is none.
 template <class Value>
 void update(const View& running, double momentum, Value value) {
   Nest nest;
@@ -45,23 +47,16 @@ void update(const View& running, double momentum, Value value) {
     dim.step.at[kX] = running.strides[i];
     nest.push(dim);
   }
-  const auto blend = [&](double old, int64_t i) {
-    return (1 - momentum) * old + momentum * value(i);
-  };
+  const Kernels<double>& convert = kernels().f64;
+  const int type = static_cast<int>(running.dtype);
   for_runs(nest, 0, nest.size(), [&](int64_t first, const Offsets& at, int64_t count) {
     char* p = static_cast<char*>(running.data) + at[kX];
     for (int64_t i = first; i < first + count; ++i, p += nest.inner_step(kX)) {
-      if (running.dtype == DType::kFloat32) {
-        float v;
-        std::memcpy(&v, p, sizeof v);
-        v = static_cast<float>(blend(static_cast<double>(v), i));
-        std::memcpy(p, &v, sizeof v);
-      } else {
-        double v;
-        std::memcpy(&v, p, sizeof v);
-        v = blend(v, i);
-        std::memcpy(p, &v, sizeof v);
-      }
+      double old, batch;
+      if (!value(i, batch)) continue;
+      convert.widen[type](p, &old, 1);
+      old = (1 - momentum) * old + momentum * batch;
+      convert.narrow[type](&old, p, 1);
     }
   });
 }
@@ -75,6 +70,9 @@ bool prepare(Problem& problem, const Options& options, const AxisList& channels,
   problem.weight("weight", options.weight, channels);
   problem.bias("bias", options.bias, channels);
   check_running(problem, running, channels, training);
+  problem.select(options);
+  problem.add(options.add);
+  problem.activation(options.activation);
   if (training) {
     if (!std::isfinite(options.momentum)) problem.fail("momentum is not finite");
     if (running.given() && !problem.empty()) problem.keep_moments();
@@ -86,13 +84,25 @@ bool prepare(Problem& problem, const Options& options, const AxisList& channels,
   return false;
 }
 
-void check_count(const Problem& problem, int64_t count, const char* what, double correction) {
-  if (count <= 1) {
-    problem.fail(std::string("expected more than one value per ") + what + " in training");
+// A statistic needs more than one value, or none at all; the variance that is kept also more than
+// the correction.
+void check_count(const Problem& problem, const char* what, double correction, bool kept) {
+  const auto check = [&](double number, double weight) {
+    if (number == 1) {
+      problem.fail(std::string("expected more than one value per ") + what + " in training");
+    }
+    if (kept && number > 0 && !(weight - correction > 0)) {
+      problem.fail("running_var_correction is " + number_text(correction) +
+                   ", expected less than " + number_text(weight) + ", the values per channel");
+    }
+  };
+  if (!problem.weighted()) {
+    const double count = static_cast<double>(problem.count());
+    return check(count, count);
   }
-  if (!(static_cast<double>(count) - correction > 0)) {
-    problem.fail("running_var_correction is " + number_text(correction) + ", expected less than " +
-                 std::to_string(count) + ", the values per channel");
+  const Problem::Selected selected = problem.selected();
+  for (std::size_t i = 0; i < selected.number.size(); ++i) {
+    check(selected.number[i], selected.weight[i]);
   }
 }
 
@@ -114,8 +124,7 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
     problem.fail("momentum is None, which needs num_batches_tracked");
   }
   if (problem.empty()) return problem.run();
-  const int64_t count = problem.count();
-  check_count(problem, count, "channel", options.running_var_correction);
+  check_count(problem, "channel", options.running_var_correction, running_mean.given());
   problem.run();
   double momentum = options.momentum;
   if (tracked.given()) {
@@ -126,9 +135,14 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
     if (options.cumulative) momentum = 1 / static_cast<double>(batches);
   }
   if (!running_mean.given()) return;
-  const double freedom = static_cast<double>(count) - options.running_var_correction;
-  update(running_mean, momentum, [&](int64_t i) { return problem.mean(i); });
-  update(options.running_var, momentum, [&](int64_t i) { return problem.m2(i) / freedom; });
+  update(running_mean, momentum, [&](int64_t i, double& mean) {
+    mean = problem.mean(i);
+    return problem.weight_of(i) > 0;
+  });
+  update(options.running_var, momentum, [&](int64_t i, double& var) {
+    var = problem.m2(i) / (problem.weight_of(i) - options.running_var_correction);
+    return problem.weight_of(i) > 0;
+  });
 }
 
 void instance_norm(const View& x, int channel_axis, const InstanceNorm& options) {
@@ -140,24 +154,28 @@ void instance_norm(const View& x, int channel_axis, const InstanceNorm& options)
   const AxisList axes = axes_of(channel, x.ndim);
   if (!prepare(problem, options, axes, options.use_input_stats)) return;
   if (problem.empty()) return problem.run();
-  const int64_t count = problem.count();
-  check_count(problem, count, "channel and sample", 1);
+  check_count(problem, "channel and sample", 1, options.running_mean.given());
   problem.run();
   if (!options.running_mean.given()) return;
-  // The running statistics take the average over the samples.
+  // The running statistics take the average over the samples that have any.
   const int64_t samples = x.shape[batch_axis], width = x.shape[channel_axis];
-  const auto average = [&](auto value, int64_t c) {
-    double sum = 0;
-    for (int64_t n = 0; n < samples; ++n) {
-      sum += value(batch_axis < channel_axis ? n * width + c : c * samples + n);
-    }
-    return sum / static_cast<double>(samples);
+  const auto average = [&](auto value) {
+    return [=, &problem](int64_t c, double& result) {
+      double sum = 0, number = 0;
+      for (int64_t n = 0; n < samples; ++n) {
+        const int64_t i = batch_axis < channel_axis ? n * width + c : c * samples + n;
+        if (!(problem.weight_of(i) > 0)) continue;
+        sum += value(i);
+        ++number;
+      }
+      result = sum / number;
+      return number > 0;
+    };
   };
-  const double freedom = static_cast<double>(count - 1);
   update(options.running_mean, options.momentum,
-         [&](int64_t c) { return average([&](int64_t i) { return problem.mean(i); }, c); });
+         average([&](int64_t i) { return problem.mean(i); }));
   update(options.running_var, options.momentum,
-         [&](int64_t c) { return average([&](int64_t i) { return problem.m2(i) / freedom; }, c); });
+         average([&](int64_t i) { return problem.m2(i) / (problem.weight_of(i) - 1); }));
 }
 
 }  // namespace normfast

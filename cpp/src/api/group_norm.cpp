@@ -20,6 +20,9 @@ void group_norm(const View& x, int64_t num_groups, int channel_axis, const Group
   const AxisList axes = axes_of(axis(channel_axis), x.ndim);
   problem.weight("weight", options.weight, axes);
   problem.bias("bias", options.bias, axes);
+  problem.select(options);
+  problem.add(options.add);
+  problem.activation(options.activation);
   problem.run();
 }
 

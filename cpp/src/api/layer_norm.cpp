@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "api/problem.hpp"
 
 namespace normfast {
@@ -5,12 +7,13 @@ namespace {
 
 // Parameters have the shape of the normalised axes, in increasing order, or as many axes as x,
 // which broadcast.
-void affine(Problem& problem, const View& x, Axes reduced, const View& weight, const View& bias) {
+void affine(Problem& problem, const View& x, Axes reduced, const View& weight, const View& bias,
+            double weight_offset) {
   const AxisList axes = axes_of(reduced, x.ndim);
   if (weight.ndim == x.ndim) {
-    problem.broadcast_weight("weight", weight);
+    problem.broadcast_weight("weight", weight, weight_offset);
   } else {
-    problem.weight("weight", weight, axes);
+    problem.weight("weight", weight, axes, weight_offset);
   }
   if (bias.ndim == x.ndim) {
     problem.broadcast_bias("bias", bias);
@@ -19,24 +22,32 @@ void affine(Problem& problem, const View& x, Axes reduced, const View& weight, c
   }
 }
 
+// What both operations share.
+template <class Options>
+void prepare(Problem& problem, const Options& options, double eps) {
+  problem.check_eps(eps);
+  problem.rule.eps = eps;
+  problem.residual(options.residual, options.sum);
+  problem.activation(options.activation);
+  problem.select(options);
+}
+
 }  // namespace
 
 void layer_norm(const View& x, Axes reduced, const LayerNorm& options) {
   Problem problem("layer_norm", x, reduced, options);
-  problem.check_eps(options.eps);
-  problem.rule.eps = options.eps;
-  affine(problem, x, reduced, options.weight, options.bias);
+  prepare(problem, options, options.eps);
+  affine(problem, x, reduced, options.weight, options.bias, 0);
   problem.run();
 }
 
 void rms_norm(const View& x, Axes reduced, const RmsNorm& options) {
   Problem problem("rms_norm", x, reduced, options);
-  const double epsilon = x.dtype == DType::kFloat32 ? 0x1p-23 : 0x1p-52;
-  const double eps = options.default_eps ? epsilon : options.eps;
-  problem.check_eps(eps);
+  const double epsilon = problem.computing() == DType::kFloat32 ? 0x1p-23 : 0x1p-52;
+  prepare(problem, options, options.default_eps ? epsilon : options.eps);
   problem.rule.divisor = Divisor::kRootMeanSquare;
-  problem.rule.eps = eps;
-  affine(problem, x, reduced, options.weight, View());
+  if (!std::isfinite(options.weight_offset)) problem.fail("weight_offset is not finite");
+  affine(problem, x, reduced, options.weight, View(), options.weight_offset);
   problem.run();
 }
 

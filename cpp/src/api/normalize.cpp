@@ -10,11 +10,12 @@ void normalize(const View& x, Axes reduced, const Normalize& options) {
                                                      : Divisor::kLargest;
   problem.rule.report = Report::kDivisor;
   problem.rule.eps = options.eps;
+  problem.select({options.where, View()});
   problem.run();
 }
 
 void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options) {
-  Problem problem("weight_norm", v, ~channels, options);
+  Problem problem("weight_norm", v, ~channels, options, Accept::kFloats, "v");
   problem.rule.divisor = Divisor::kL2;
   problem.rule.report = Report::kDivisor;
   if (g.ndim == v.ndim) {

@@ -16,30 +16,7 @@ namespace {
 // Elements a thread must have to be worth starting.
 constexpr int64_t kElementsPerThread = 64 * 1024;
 
-const char* name_of(DType t) {
-  switch (t) {
-    case DType::kFloat32:
-      return "float32";
-    case DType::kFloat64:
-      return "float64";
-    default:
-      return "int64";
-  }
-}
-
-double read_float(const View& v, const char* p) {
-  return v.dtype == DType::kFloat32 ? static_cast<double>(read<float>(p)) : read<double>(p);
-}
-
-// A loop of its own where elements are neighbours, so that it is vectorised.
-template <class T>
-void read_run(const char* p, int64_t step, int64_t count, double* to) {
-  if (step == static_cast<int64_t>(sizeof(T))) {
-    for (int64_t k = 0; k < count; ++k) to[k] = static_cast<double>(read<T>(p + k * sizeof(T)));
-  } else {
-    for (int64_t k = 0; k < count; ++k) to[k] = static_cast<double>(read<T>(p + k * step));
-  }
-}
+constexpr const char* kFloating = "float32, float64, float16 or bfloat16";
 
 bool same_array(const View& a, const View& b) {
   if (a.data != b.data || a.dtype != b.dtype || a.ndim != b.ndim) return false;
@@ -50,6 +27,13 @@ bool same_array(const View& a, const View& b) {
 }
 
 }  // namespace
+
+const char* dtype_name(DType t) {
+  constexpr const char* names[kDTypes] = {"float32", "float64", "float16", "bfloat16",
+                                          "uint8",   "int8",    "uint16",  "int16",
+                                          "int32",   "int64",   "bool"};
+  return names[static_cast<int>(t)];
+}
 
 AxisList axes_of(Axes set, int ndim) {
   AxisList list;
@@ -86,7 +70,7 @@ std::vector<double> reciprocals(std::vector<double> values, double plus, bool ro
 }
 
 std::string describe(const View& a) {
-  return "shape " + shape_text(a.shape, a.ndim) + " " + name_of(a.dtype);
+  return "shape " + shape_text(a.shape, a.ndim) + " " + dtype_name(a.dtype);
 }
 
 void need_two_axes(const char* operation, const View& x) {
@@ -95,15 +79,25 @@ void need_two_axes(const char* operation, const View& x) {
                    " dimensions, expected at least 2");
 }
 
-Problem::Problem(const char* operation, const View& x, Axes reduced, const Common& common)
-    : operation_(operation), x_(x), common_(common), reduced_(reduced & all_axes(x.ndim)) {
-  if (!x.given()) fail("x is missing");
-  if (x.dtype != DType::kFloat32 && x.dtype != DType::kFloat64) {
-    fail_type(std::string("x is ") + name_of(x.dtype) + ", expected float32 or float64");
+Problem::Problem(const char* operation, const View& x, Axes reduced, const Common& common,
+                 Accept accept, const char* x_name)
+    : operation_(operation),
+      x_name_(x_name),
+      x_(x),
+      common_(common),
+      reduced_(reduced & all_axes(x.ndim)) {
+  if (!x.given()) fail(std::string(x_name) + " is missing");
+  const bool integer = x.dtype >= DType::kUInt8 && x.dtype <= DType::kInt32;
+  if (!is_floating(x.dtype) && !(integer && accept == Accept::kIntegersToo)) {
+    fail_type(std::string(x_name) + " is " + dtype_name(x.dtype) + ", expected " + kFloating +
+              (accept == Accept::kIntegersToo ? ", or an integer of 8, 16 or 32 bits" : ""));
   }
+  const bool wide = x.dtype == DType::kFloat64 || x.dtype == DType::kInt32;
+  computing_ = wide ? DType::kFloat64 : DType::kFloat32;
   work_.mean = common.statistics.mean;
   work_.scale = common.statistics.scale;
-  if (common.out.given()) check_output();
+  read({x_name, &x_, true});
+  if (common.out.given()) check_output("out", common.out);
 }
 
 void Problem::fail(const std::string& what) const {
@@ -114,43 +108,49 @@ void Problem::fail_type(const std::string& what) const {
   throw TypeError(std::string(operation_) + ": " + what);
 }
 
-void Problem::check_output() {
-  const View& out = common_.out;
-  if (out.dtype != x_.dtype) {
-    fail_type(std::string("out is ") + name_of(out.dtype) + ", expected " + name_of(x_.dtype));
+void Problem::read(const Named& argument) {
+  for (int i = 0; i < num_written_; ++i) check_apart(written_[i], argument);
+  read_[num_read_++] = argument;
+}
+
+void Problem::write(const Named& argument) {
+  const std::string name = argument.name;
+  if (!argument.view->writable) fail(name + " is read-only");
+  if (overlaps_itself(*argument.view)) fail(name + " has elements that share memory");
+  for (int i = 0; i < num_read_; ++i) check_apart(argument, read_[i]);
+  for (int i = 0; i < num_written_; ++i) {
+    if (overlap(*argument.view, *written_[i].view)) fail(name + " overlaps " + written_[i].name);
   }
-  if (out.ndim != x_.ndim || !std::equal(out.shape, out.shape + out.ndim, x_.shape)) {
-    fail("out has shape " + shape_text(out.shape, out.ndim) + ", expected " +
+  written_[num_written_++] = argument;
+}
+
+void Problem::check_apart(const Named& written, const Named& read) const {
+  const bool both = written.elementwise && read.elementwise;
+  if (both && same_array(*written.view, *read.view)) return;
+  if (!overlap(*written.view, *read.view)) return;
+  const std::string w = written.name, r = read.name;
+  // Parameters are named first: it is they that are in the way.
+  if (!both && written.elementwise) fail(r + " overlaps " + w);
+  fail(w + " overlaps " + r + (both ? "; it must be " + r + " itself or disjoint memory" : ""));
+}
+
+void Problem::check_output(const char* name, const View& view) {
+  if (!is_floating(view.dtype)) {
+    fail_type(std::string(name) + " is " + dtype_name(view.dtype) + ", expected " + kFloating);
+  }
+  if (view.ndim != x_.ndim || !std::equal(view.shape, view.shape + view.ndim, x_.shape)) {
+    fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) + ", expected " +
          shape_text(x_.shape, x_.ndim));
   }
-  if (!out.writable) fail("out is read-only");
-  if (overlaps_itself(out)) fail("out has elements that share memory");
-  if (!same_array(x_, out) && overlap(x_, out)) {
-    fail("out overlaps x; it must be x itself or disjoint memory");
-  }
-  written_[num_written_++] = {"out", &out};
+  write({name, &view, true});
 }
 
-void Problem::check_apart(const char* name, const View& view) const {
-  for (int i = 0; i < num_written_; ++i) {
-    if (overlap(view, *written_[i].view)) fail(std::string(name) + " overlaps " + written_[i].name);
-  }
-}
+void Problem::check_read(const char* name, const View& view) { read({name, &view, false}); }
+void Problem::check_updated(const char* name, const View& view) { write({name, &view, false}); }
 
-void Problem::check_read(const char* name, const View& view) {
-  check_apart(name, view);
-  read_[num_read_++] = {name, &view};
-}
-
-void Problem::check_updated(const char* name, const View& view) {
-  if (!view.writable) fail(std::string(name) + " is read-only");
-  if (overlaps_itself(view)) fail(std::string(name) + " has elements that share memory");
-  check_apart(name, view);
-  for (int i = 0; i < num_read_; ++i) {
-    if (overlap(view, *read_[i].view)) fail(std::string(name) + " overlaps " + read_[i].name);
-  }
-  if (overlap(view, x_)) fail(std::string(name) + " overlaps x");
-  written_[num_written_++] = {name, &view};
+void Problem::check_floating(const char* name, const View& view) const {
+  if (is_floating(view.dtype)) return;
+  fail_type(std::string(name) + " is " + dtype_name(view.dtype) + ", expected " + kFloating);
 }
 
 void Problem::check_eps(double eps) const {
@@ -160,9 +160,7 @@ void Problem::check_eps(double eps) const {
 }
 
 void Problem::check_parameter(const char* name, const View& view, const AxisList& axes) const {
-  if (view.dtype == DType::kInt64) {
-    fail_type(std::string(name) + " is int64, expected float32 or float64");
-  }
+  check_floating(name, view);
   int64_t expected[kMaxDims];
   bool same = view.ndim == axes.n;
   for (int k = 0; k < axes.n; ++k) {
@@ -180,86 +178,155 @@ void Problem::split(int axis, int64_t groups) {
   groups_ = groups;
 }
 
-// Steps are by the axes of x. The computing type is x's: what is of another, or not aligned, is
-// converted; parameters are small.
-void Problem::place(Parameter& p, const View& view, const int64_t* steps) {
+// Steps are by the axes of x. What is of another type than asked for, or not aligned, is converted;
+// parameters are small.
+void Problem::place(Parameter& p, const View& view, const int64_t* steps, DType type,
+                    double offset) {
   p.data = static_cast<const char*>(view.data);
   std::copy_n(steps, x_.ndim, p.step);
-  const int64_t unit = size_of(x_.dtype);
-  bool fits = view.dtype == x_.dtype && reinterpret_cast<std::uintptr_t>(p.data) % unit == 0;
+  const int64_t unit = size_of(type);
+  bool fits = view.dtype == type && offset == 0 &&
+              reinterpret_cast<std::uintptr_t>(p.data) % static_cast<std::uintptr_t>(unit) == 0;
   for (int i = 0; i < view.ndim; ++i) fits &= view.shape[i] == 1 || view.strides[i] % unit == 0;
   if (fits || view.size() == 0) return;
 
   Nest nest;
-  int64_t shape[kMaxDims], packed[kMaxDims];
+  int64_t packed[kMaxDims];
   int64_t step = unit;
   for (int i = x_.ndim - 1; i >= 0; --i) {
-    shape[i] = steps[i] == 0 ? 1 : x_.shape[i];
     packed[i] = steps[i] == 0 ? 0 : step;
-    step *= shape[i];
+    if (steps[i] != 0) step *= x_.shape[i];
   }
   for (int i = 0; i < x_.ndim; ++i) {
-    Dim dim = {shape[i], Offsets::zero()};
+    Dim dim = {steps[i] == 0 ? 1 : x_.shape[i], Offsets::zero()};
     dim.step.at[kX] = steps[i];
-    if (shape[i] != 1) nest.push(dim);
+    if (dim.size != 1) nest.push(dim);
   }
-  p.copy.reset(new double[static_cast<std::size_t>(nest.size())]);
-  char* to = reinterpret_cast<char*>(p.copy.get());
-  for_runs(nest, 0, nest.size(), [&](int64_t i, const Offsets& at, int64_t count) {
-    for (int64_t k = 0; k < count; ++k) {
-      const double value = read_float(view, p.data + at[kX] + k * nest.inner_step(kX));
-      if (x_.dtype == DType::kFloat32) {
-        const float narrow = static_cast<float>(value);
-        std::memcpy(to + (i + k) * unit, &narrow, sizeof narrow);
-      } else {
-        std::memcpy(to + (i + k) * unit, &value, sizeof value);
-      }
-    }
-  });
-  p.data = to;
+  const Array from = {static_cast<char*>(view.data), view.dtype};
+  const int64_t size = nest.size();
+  p.copy.reset(new double[static_cast<std::size_t>(size)]);
+  const auto convert = [&](const auto& kernels, auto* to) {
+    fetch(kernels, from, nest, kX, Offsets::zero(), 0, size, to);
+    using T = std::remove_pointer_t<decltype(to)>;
+    for (int64_t i = 0; i < size && offset != 0; ++i) to[i] += static_cast<T>(offset);
+  };
+  if (type == DType::kFloat32) {
+    convert(kernels().f32, reinterpret_cast<float*>(p.copy.get()));
+  } else {
+    convert(kernels().f64, p.copy.get());
+  }
+  p.data = reinterpret_cast<const char*>(p.copy.get());
   std::copy_n(packed, x_.ndim, p.step);
 }
 
-void Problem::place_along(Parameter& p, const char* name, const View& view, const AxisList& axes) {
+void Problem::place_along(Parameter& p, const char* name, const View& view, const AxisList& axes,
+                          double offset) {
   check_parameter(name, view, axes);
   check_read(name, view);
   int64_t steps[kMaxDims] = {};
   for (int k = 0; k < axes.n; ++k) {
     if (view.shape[k] != 1) steps[axes.axis[k]] = view.strides[k];
   }
-  place(p, view, steps);
+  place(p, view, steps, computing_, offset);
 }
 
-void Problem::place_broadcast(Parameter& p, const char* name, const View& view) {
-  if (view.dtype == DType::kInt64) {
-    fail_type(std::string(name) + " is int64, expected float32 or float64");
+void Problem::broadcast(const char* name, const View& view, int64_t* steps) const {
+  const int missing = x_.ndim - view.ndim;
+  bool fits = missing >= 0;
+  std::fill_n(steps, x_.ndim, 0);
+  for (int i = 0; i < view.ndim && fits; ++i) {
+    const int64_t size = x_.shape[i + missing];
+    fits = view.shape[i] == size || view.shape[i] == 1;
+    if (view.shape[i] != 1) steps[i + missing] = view.strides[i];
   }
+  if (fits) return;
+  fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) +
+       ", which does not broadcast to " + x_name_ + "'s " + shape_text(x_.shape, x_.ndim));
+}
+
+void Problem::place_broadcast(Parameter& p, const char* name, const View& view, double offset) {
+  check_floating(name, view);
   check_read(name, view);
-  int64_t steps[kMaxDims] = {};
-  for (int i = 0; i < x_.ndim; ++i) {
-    if (view.shape[i] != x_.shape[i] && view.shape[i] != 1) {
-      fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) +
-           ", which does not broadcast to x's " + shape_text(x_.shape, x_.ndim));
-    }
-    if (view.shape[i] != 1) steps[i] = view.strides[i];
-  }
-  place(p, view, steps);
+  int64_t steps[kMaxDims];
+  broadcast(name, view, steps);
+  place(p, view, steps, computing_, offset);
 }
 
-void Problem::weight(const char* name, const View& view, const AxisList& axes) {
-  if (view.given()) place_along(weight_, name, view, axes);
+void Problem::weight(const char* name, const View& view, const AxisList& axes, double offset) {
+  if (view.given()) place_along(weight_, name, view, axes, offset);
 }
 
 void Problem::bias(const char* name, const View& view, const AxisList& axes) {
-  if (view.given()) place_along(bias_, name, view, axes);
+  if (view.given()) place_along(bias_, name, view, axes, 0);
 }
 
-void Problem::broadcast_weight(const char* name, const View& view) {
-  place_broadcast(weight_, name, view);
+void Problem::broadcast_weight(const char* name, const View& view, double offset) {
+  place_broadcast(weight_, name, view, offset);
 }
 
 void Problem::broadcast_bias(const char* name, const View& view) {
-  place_broadcast(bias_, name, view);
+  place_broadcast(bias_, name, view, 0);
+}
+
+void Problem::select(const Selection& selection) {
+  const View& where = selection.where;
+  if (where.given()) {
+    if (where.dtype != DType::kBool) {
+      fail_type(std::string("where is ") + dtype_name(where.dtype) + ", expected bool");
+    }
+    check_read("where", where);
+    broadcast("where", where, where_step_);
+    work_.where = static_cast<const char*>(where.data);
+  }
+  const View& weight = selection.sample_weight;
+  if (!weight.given()) return;
+  if (weight.dtype == DType::kBool) fail_type("sample_weight is bool, expected numbers; see where");
+  check_read("sample_weight", weight);
+  int64_t steps[kMaxDims];
+  broadcast("sample_weight", weight, steps);
+  Nest nest;
+  for (int i = 0; i < weight.ndim; ++i) {
+    Dim dim = {weight.shape[i], Offsets::zero()};
+    dim.step.at[kX] = weight.strides[i];
+    if (dim.size != 1) nest.push(dim);
+  }
+  const Array from = {static_cast<char*>(weight.data), weight.dtype};
+  for_pieces(0, nest.size(), [&](int64_t begin, int64_t end) {
+    double value[kGroup];
+    fetch(kernels().f64, from, nest, kX, Offsets::zero(), begin, end, value);
+    for (int64_t i = 0; i < end - begin; ++i) {
+      if (value[i] >= 0 && value[i] - value[i] == 0) continue;
+      fail("sample_weight has " + number_text(value[i]) +
+           ", expected finite numbers that are not negative");
+    }
+  });
+  place(sample_weight_, weight, steps, DType::kFloat64, 0);
+  work_.sample_weight = sample_weight_.data;
+}
+
+Array Problem::addend(const char* name, const View& view) {
+  check_floating(name, view);
+  if (view.ndim != x_.ndim || !std::equal(view.shape, view.shape + view.ndim, x_.shape)) {
+    fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) + ", expected " +
+         shape_text(x_.shape, x_.ndim));
+  }
+  read({name, &view, true});
+  addend_ = &view;
+  return {static_cast<char*>(view.data), view.dtype};
+}
+
+void Problem::residual(const View& residual, const View& sum) {
+  if (!residual.given()) return;
+  work_.addend = addend("residual", residual);
+  work_.addend_is_residual = true;
+  if (!sum.given()) return;
+  check_output("sum", sum);
+  sum_ = &sum;
+  work_.sum = {static_cast<char*>(sum.data), sum.dtype};
+}
+
+void Problem::add(const View& add) {
+  if (add.given()) work_.addend = addend("add", add);
 }
 
 void Problem::give(std::vector<double> mean, std::vector<double> rstd) {
@@ -283,28 +350,28 @@ std::vector<double> Problem::spread(const View& view, const AxisList& axes) cons
     if (dim.size != 1) nest.push(dim);
   }
   std::vector<double> values(static_cast<std::size_t>(nest.size()));
-  for_runs(nest, 0, nest.size(), [&](int64_t i, const Offsets& at, int64_t count) {
-    const char* p = static_cast<const char*>(view.data) + at[kX];
-    double* to = values.data() + i;
-    const int64_t step = nest.inner_step(kX);
-    if (view.dtype == DType::kFloat32) {
-      read_run<float>(p, step, count, to);
-    } else {
-      read_run<double>(p, step, count, to);
-    }
-  });
+  const Array from = {static_cast<char*>(view.data), view.dtype};
+  fetch(kernels().f64, from, nest, kX, Offsets::zero(), 0, nest.size(), values.data());
   return values;
 }
 
 void Problem::keep_moments() {
   kept_m2_.resize(static_cast<std::size_t>(statistics()));
   work_.m2 = kept_m2_.data();
+  keep_weights();
   if (work_.mean) return;
   kept_mean_.resize(kept_m2_.size());
   work_.mean = kept_mean_.data();
 }
 
+void Problem::keep_weights() {
+  if (!weighted()) return;
+  kept_count_.resize(static_cast<std::size_t>(statistics()));
+  work_.count = kept_count_.data();
+}
+
 void Problem::report_m2() {
+  keep_weights();
   work_.m2 = work_.scale;
   work_.scale = nullptr;
 }
@@ -325,35 +392,32 @@ int64_t Problem::statistics() const {
   return n;
 }
 
-template <class T>
-void Problem::run_as(const Kernels<T>& kernels) {
-  normfast::run<T>(work_, kernels);
-}
-
-void Problem::run() {
-  if (empty()) {
-    // Statistics of nothing: mean 0, and rstd 1, which change nothing.
-    if (work_.mean) std::fill_n(work_.mean, statistics(), 0.0);
-    if (work_.scale) std::fill_n(work_.scale, statistics(), 1.0);
-    return;
-  }
+// The axes of x, that of the groups cut in two, with the steps of every array.
+Layout Problem::layout() const {
   const View& out = common_.out;
   Layout layout;
-  const auto dim_of = [&](int i, int64_t size, int64_t times) {
+  const auto push = [&](int i, int64_t size, int64_t times, bool is_reduced) {
     Dim dim = {size, Offsets::zero()};
-    dim.step.at[kX] = x_.strides[i] * times;
-    dim.step.at[kY] = out.given() ? out.strides[i] * times : 0;
-    dim.step.at[kWeight] = weight_.data ? weight_.step[i] * times : 0;
-    dim.step.at[kBias] = bias_.data ? bias_.step[i] * times : 0;
-    return dim;
+    const auto set = [&](Operand o, bool given, const int64_t* steps) {
+      dim.step.at[o] = given ? steps[i] * times : 0;
+    };
+    set(kX, true, x_.strides);
+    set(kY, out.given(), out.strides);
+    set(kAddend, addend_, addend_ ? addend_->strides : nullptr);
+    set(kSum, sum_, sum_ ? sum_->strides : nullptr);
+    set(kWhere, work_.where, where_step_);
+    set(kSampleWeight, work_.sample_weight, sample_weight_.step);
+    set(kWeight, weight_.data, weight_.step);
+    set(kBias, bias_.data, bias_.step);
+    layout.push(dim, is_reduced);
   };
   for (int i = 0; i < x_.ndim; ++i) {
     if (i == split_axis_) {
       const int64_t each = x_.shape[i] / groups_;
-      layout.push(dim_of(i, groups_, each), false);
-      layout.push(dim_of(i, each, 1), true);
+      push(i, groups_, each, false);
+      push(i, each, 1, true);
     } else {
-      layout.push(dim_of(i, x_.shape[i], 1), (reduced_ & axis(i)) != 0);
+      push(i, x_.shape[i], 1, (reduced_ & axis(i)) != 0);
     }
   }
   int64_t statistic = 1;
@@ -362,21 +426,71 @@ void Problem::run() {
     layout.dims[i].step.at[kStatistic] = statistic;
     statistic *= layout.dims[i].size;
   }
-  make_plan(layout, work_.plan);
+  return layout;
+}
+
+Problem::Selected Problem::selected() const {
+  const Layout all = layout();
+  Nest nest;
+  double times = 1;  // elements that share a mask and a weight
+  for (int i = 0; i < all.ndim; ++i) {
+    const Dim& dim = all.dims[i];
+    const Offsets& step = dim.step;
+    if (step[kWhere] == 0 && step[kSampleWeight] == 0 && step[kStatistic] == 0) {
+      times *= static_cast<double>(dim.size);
+    } else {
+      nest.push(dim);
+    }
+  }
+  const auto size = static_cast<std::size_t>(statistics());
+  Selected found = {std::vector<double>(size), std::vector<double>(size)};
+  for_runs(nest, 0, nest.size(), [&](int64_t, Offsets at, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const bool selected = !work_.where || work_.where[at[kWhere]] != 0;
+      double weight = 1;
+      if (work_.sample_weight) {
+        std::memcpy(&weight, work_.sample_weight + at[kSampleWeight], sizeof weight);
+      }
+      if (selected && weight != 0) {
+        found.number[static_cast<std::size_t>(at[kStatistic])] += times;
+        found.weight[static_cast<std::size_t>(at[kStatistic])] += times * weight;
+      }
+      if (nest.ndim() > 0) at.add(nest.inner().step, 1);
+    }
+  });
+  return found;
+}
+
+int Problem::threads() const {
+  const int64_t most = x_.size() / kElementsPerThread;
+  if (most <= 1) return 1;
+  const int wanted = common_.num_threads ? common_.num_threads : default_threads().threads;
+  return static_cast<int>(std::min<int64_t>(most, wanted));
+}
+
+void Problem::run() {
+  if (empty()) {
+    // Statistics of nothing: mean 0, and rstd 1, which change nothing; or those that were given.
+    const int64_t n = statistics();
+    if (work_.mean) std::fill_n(work_.mean, n, 0.0);
+    if (work_.scale) std::fill_n(work_.scale, n, rule.report == Report::kReciprocal ? 1.0 : 0.0);
+    if (work_.mean && work_.given_mean) std::copy_n(work_.given_mean, n, work_.mean);
+    if (work_.scale && work_.given_rstd) std::copy_n(work_.given_rstd, n, work_.scale);
+    return;
+  }
+  const View& out = common_.out;
+  make_plan(layout(), work_.plan);
   work_.rule = rule;
-  work_.x = static_cast<const char*>(x_.data);
-  work_.y = out.given() ? static_cast<char*>(out.data) : nullptr;
+  work_.x = {static_cast<char*>(x_.data), x_.dtype};
+  if (out.given()) work_.y = {static_cast<char*>(out.data), out.dtype};
   work_.weight = weight_.data;
   work_.bias = bias_.data;
-  const int64_t most = std::max<int64_t>(1, x_.size() / kElementsPerThread);
-  int threads = 1;
-  if (most > 1) threads = common_.num_threads ? common_.num_threads : default_threads().threads;
-  work_.threads = static_cast<int>(std::min<int64_t>(most, threads));
+  work_.threads = threads();
   const KernelTable& table = kernels();
-  if (x_.dtype == DType::kFloat32) {
-    run_as(table.f32);
+  if (computing_ == DType::kFloat32) {
+    normfast::run<float>(work_, table.f32);
   } else {
-    run_as(table.f64);
+    normfast::run<double>(work_, table.f64);
   }
 }
 

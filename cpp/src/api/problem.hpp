@@ -30,10 +30,12 @@ std::string shape_text(const int64_t* shape, int n);
 // Throws where x has no axis for samples beside the one for channels.
 void need_two_axes(const char* operation, const View& x);
 
+enum class Accept { kFloats, kIntegersToo };
+
 class Problem {
  public:
-  // x: float32 or float64, at least one axis where the operation needs one.
-  Problem(const char* operation, const View& x, Axes reduced, const Common& common);
+  Problem(const char* operation, const View& x, Axes reduced, const Common& common,
+          Accept accept = Accept::kFloats, const char* x_name = "x");
 
   Rule rule;
 
@@ -43,13 +45,21 @@ class Problem {
   // Cuts an axis into `groups` kept pieces whose elements are reduced. Before any parameter.
   void split(int axis, int64_t groups);
 
+  void check_floating(const char* name, const View& view) const;
   // Parameters of one dimension an axis of the list, floating point.
   void check_parameter(const char* name, const View& view, const AxisList& axes) const;
-  void weight(const char* name, const View& view, const AxisList& axes);
+  void weight(const char* name, const View& view, const AxisList& axes, double offset = 0);
   void bias(const char* name, const View& view, const AxisList& axes);
   // Parameters of as many dimensions as x, each of its size or 1.
-  void broadcast_weight(const char* name, const View& view);
+  void broadcast_weight(const char* name, const View& view, double offset = 0);
   void broadcast_bias(const char* name, const View& view);
+
+  // What counts in the statistics.
+  void select(const Selection& selection);
+  // Added to x before the statistics, the sum written; or to the result after the affine.
+  void residual(const View& residual, const View& sum);
+  void add(const View& add);
+  void activation(Activation activation) { work_.activation = activation; }
 
   // An array the operation writes beside `out`: checked, and kept apart from all the others.
   void check_updated(const char* name, const View& view);
@@ -64,6 +74,15 @@ class Problem {
   // The float64 value at each statistic of an array with one dimension an axis of the list.
   std::vector<double> spread(const View& view, const AxisList& axes) const;
 
+  DType computing() const { return computing_; }
+  int threads() const;
+  bool weighted() const { return work_.weighted(); }
+  // How many elements each statistic selects, and the sum of their weights.
+  struct Selected {
+    std::vector<double> number, weight;
+  };
+  Selected selected() const;
+
   int64_t count() const;       // elements a statistic
   int64_t statistics() const;  // number of statistics
   bool empty() const { return x_.size() == 0; }
@@ -72,6 +91,9 @@ class Problem {
   void keep_moments();
   double mean(int64_t i) const { return work_.mean[i]; }
   double m2(int64_t i) const { return work_.m2[i]; }
+  double weight_of(int64_t i) const {
+    return work_.count ? work_.count[i] : static_cast<double>(count());
+  }
   // Writes m2 where the caller asked for the scale.
   void report_m2();
 
@@ -79,9 +101,11 @@ class Problem {
   void run();
 
  private:
+  // Elementwise: read or written in step with x, so that one such array may stand for another.
   struct Named {
     const char* name;
     const View* view;
+    bool elementwise;
   };
   // A parameter in the computing type: where it lies, or converted.
   struct Parameter {
@@ -90,23 +114,34 @@ class Problem {
     std::unique_ptr<double[]> copy;
   };
 
-  void check_output();
-  void check_apart(const char* name, const View& view) const;
-  void place(Parameter& p, const View& view, const int64_t* steps);
-  void place_along(Parameter& p, const char* name, const View& view, const AxisList& axes);
-  void place_broadcast(Parameter& p, const char* name, const View& view);
-  template <class T>
-  void run_as(const Kernels<T>& kernels);
+  void read(const Named& argument);
+  void write(const Named& argument);
+  void check_apart(const Named& written, const Named& read) const;
+  void check_output(const char* name, const View& view);
+  void keep_weights();
+  Array addend(const char* name, const View& view);
+  // Steps of a view that broadcasts to x, by the axes of x.
+  void broadcast(const char* name, const View& view, int64_t* steps) const;
+  void place(Parameter& p, const View& view, const int64_t* steps, DType type, double offset);
+  void place_along(Parameter& p, const char* name, const View& view, const AxisList& axes,
+                   double offset);
+  void place_broadcast(Parameter& p, const char* name, const View& view, double offset);
+  Layout layout() const;
 
   const char* operation_;
+  const char* x_name_;
   const View& x_;
   const Common& common_;
   Axes reduced_;
   int split_axis_ = -1;
   int64_t groups_ = 1;
-  Parameter weight_, bias_;
-  std::vector<double> given_mean_, given_rstd_, kept_mean_, kept_m2_;
-  static constexpr int kArguments = 8;
+  DType computing_;
+  Parameter weight_, bias_, sample_weight_;
+  int64_t where_step_[kMaxDims];
+  const View* addend_ = nullptr;
+  const View* sum_ = nullptr;
+  std::vector<double> given_mean_, given_rstd_, kept_mean_, kept_m2_, kept_count_;
+  static constexpr int kArguments = 12;
   Named read_[kArguments], written_[kArguments];
   int num_read_ = 0, num_written_ = 0;
   Work work_;

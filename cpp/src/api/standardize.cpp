@@ -11,9 +11,10 @@ AxisList statistic_axes(const Problem& problem, const char* name, const View& vi
     problem.check_parameter(name, view, kept);
     return kept;
   }
+  problem.check_floating(name, view);
   for (int i = 0; i < x.ndim; ++i) {
     const int64_t expected = reduced & axis(i) ? 1 : x.shape[i];
-    if (view.dtype == DType::kInt64 || view.shape[i] != expected) {
+    if (view.shape[i] != expected) {
       problem.fail(std::string(name) + " has " + describe(view) +
                    ", expected one value for each statistic of x, " + describe(x));
     }
@@ -24,8 +25,9 @@ AxisList statistic_axes(const Problem& problem, const char* name, const View& vi
 }  // namespace
 
 void standardize(const View& x, Axes reduced, const Standardize& options) {
-  Problem problem("standardize", x, reduced, options);
+  Problem problem("standardize", x, reduced, options, Accept::kIntegersToo);
   reduced &= all_axes(x.ndim);
+  problem.select(options);
   if (options.mean.given() != options.deviation.given()) {
     problem.fail(options.mean.given() ? "std is None, but mean is given"
                                       : "mean is None, but std is given");

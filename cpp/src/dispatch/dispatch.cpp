@@ -47,8 +47,8 @@ unsigned saved_states(const Registers& leaf1) {
 bool runs(const char* isa) {
   const Registers one = cpuid(1), seven = cpuid(7);
   const unsigned states = saved_states(one);
-  const bool avx2 = (states & 0x6) == 0x6 && bit(one.c, 28) && bit(one.c, 12) && bit(seven.b, 5) &&
-                    bit(seven.b, 8);  // AVX, FMA, AVX2, BMI2
+  const bool avx2 = (states & 0x6) == 0x6 && bit(one.c, 28) && bit(one.c, 12) && bit(one.c, 29) &&
+                    bit(seven.b, 5) && bit(seven.b, 8);  // AVX, FMA, F16C, AVX2, BMI2
   if (std::strcmp(isa, "avx2") == 0) return avx2;
   if (std::strcmp(isa, "avx512") == 0) {
     return avx2 && (states & 0xe6) == 0xe6 && bit(seven.b, 16) && bit(seven.b, 17) &&

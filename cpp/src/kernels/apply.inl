@@ -39,42 +39,43 @@ void choose_affine(const T* weight, const T* bias, int64_t step, Body body) {
 }
 
 // y[i] = map(x[i], load), where load(p) gives the same lanes of another array.
-template <class V, class T, class Map>
-void map_run(const T* x, T* y, int64_t count, Map map) {
+template <class V, class X, class Map>
+void map_run(const X* x, X* y, int64_t count, Map map) {
   constexpr int64_t L = V::kLanes;
   int64_t i = 0;
   for (; i + L <= count; i += L) {
-    map(V::load(x + i), [i](const T* p) { return V::load(p + i); }).store(y + i);
+    map(V::load(x + i), [i](const auto* p) { return V::load(p + i); }).store(y + i);
   }
   if (i < count) {
     const int64_t m = count - i;
-    map(V::load(x + i, m), [i, m](const T* p) { return V::load(p + i, m); }).store(y + i, m);
+    map(V::load(x + i, m), [i, m](const auto* p) { return V::load(p + i, m); }).store(y + i, m);
   }
 }
 
-template <class T>
-void apply_row(const T* x, T* y, int64_t count, Normalizer<T> n, const T* weight, const T* bias,
-               int64_t step) noexcept {
-  using V = typename Lanes<T>::V;
+template <class X, class T = Computing<X>>
+void apply_row(const void* x, void* y, int64_t count, Normalizer<T> n, const T* weight,
+               const T* bias, int64_t step) noexcept {
+  using V = typename Lanes<X>::V;
   const V center = V::set(n.center), scale = V::set(n.scale), shift = V::set(n.shift);
   choose_affine(weight, bias, step, [&](auto affine) {
     const AffineMap<affine(), T, V> then(weight, bias);
-    map_run<V>(x, y, count,
+    map_run<V>(static_cast<const X*>(x), static_cast<X*>(y), count,
                [&](V v, auto load) { return then(fma(v - center, scale, shift), load); });
   });
 }
 
-template <class T>
-void apply_lines(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t lines, int64_t lanes,
-                 const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
-                 int64_t step) noexcept {
-  using V = typename Lanes<T>::V;
+template <class X, class T = Computing<X>>
+void apply_lines(const void* x, int64_t x_stride, void* y, int64_t y_stride, int64_t lines,
+                 int64_t lanes, const T* center, const T* scale, const T* shift, const T* weight,
+                 const T* bias, int64_t step) noexcept {
+  using V = typename Lanes<X>::V;
   choose_affine(weight, bias, step, [&](auto affine) {
     const AffineMap<affine(), T, V> then(weight, bias);
     for (int64_t r = 0; r < lines; ++r) {
-      map_run<V>(x + r * x_stride, y + r * y_stride, lanes, [&](V v, auto load) {
-        return then(fma(v - load(center), load(scale), load(shift)), load);
-      });
+      map_run<V>(static_cast<const X*>(x) + r * x_stride, static_cast<X*>(y) + r * y_stride, lanes,
+                 [&](V v, auto load) {
+                   return then(fma(v - load(center), load(scale), load(shift)), load);
+                 });
     }
   });
 }

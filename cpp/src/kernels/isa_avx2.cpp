@@ -4,7 +4,6 @@
 
 namespace normfast {
 
-extern constinit const KernelTable kKernelsAvx2 = {"avx2", kernels_of<float>(),
-                                                   kernels_of<double>()};
+extern constinit const KernelTable kKernelsAvx2 = table_of("avx2");
 
 }  // namespace normfast

@@ -4,7 +4,6 @@
 
 namespace normfast {
 
-extern constinit const KernelTable kKernelsAvx512 = {"avx512", kernels_of<float>(),
-                                                     kernels_of<double>()};
+extern constinit const KernelTable kKernelsAvx512 = table_of("avx512");
 
 }  // namespace normfast

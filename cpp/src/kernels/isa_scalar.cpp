@@ -4,7 +4,6 @@
 
 namespace normfast {
 
-extern constinit const KernelTable kKernelsScalar = {"scalar", kernels_of<float>(),
-                                                     kernels_of<double>()};
+extern constinit const KernelTable kKernelsScalar = table_of("scalar");
 
 }  // namespace normfast

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "normfast/types.hpp"
+
 namespace normfast {
 
 // Numerical blocks. They are part of the results' definition (docs/numerics.md): changing one
@@ -16,9 +18,18 @@ inline constexpr int64_t kRowDirect = 96;    // rows up to this length are summe
 inline constexpr int64_t kLineGroup = 32;    // columns: lines whose float32 sums are then widened
 inline constexpr int64_t kLineChunk = 1024;  // columns: lines between two merges of Moments
 
-// What is reduced. The last three are moments about zero and leave their result in m2.
-enum class Reduction : int { kMoments, kSquares, kMagnitudes, kMaximum };
-inline constexpr int kReductions = 4;
+// What is reduced. Squares, magnitudes and the maximum are moments about zero and leave their
+// result in m2. Sums, for bytes only, are exact integers: the sum in mean, that of squares in m2.
+enum class Reduction : int { kMoments, kSquares, kMagnitudes, kMaximum, kSums };
+inline constexpr int kReductions = 5;
+
+// Sixteen bits, as they lie in memory.
+struct Half {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
 
 // The statistics of `count` numbers: their mean as a sum of two doubles, and the sum of squared
 // deviations from it (or the sum of squares, of magnitudes, the largest magnitude).
@@ -45,34 +56,64 @@ struct Divider {
   bool root;
 };
 
-// Every kernel of one element type. The list below is the only one: tables, agreement tests and
-// microbenchmarks are made from it.
+// The kernels that read elements of one storage type where they lie, and widen them in registers.
+// x and y are pointers to that type; strides count elements.
 template <class T>
-struct Kernels {
+struct DirectKernels {
   // Statistics of `count` <= kRowChunk elements; group i of kGroup elements starts at groups[i],
   // or, where groups is null, at x + i * kGroup. Squares whose mean is under `tiny` are taken in
   // float64.
-  using ReduceRow = Moments (*)(const T* x, const T* const* groups, int64_t count,
+  using ReduceRow = Moments (*)(const void* x, const void* const* groups, int64_t count,
                                 double tiny) noexcept;
 
   // Adds the sums of `lines` <= kLineGroup lines to sum[lane] and square[lane]; each element less
   // center[lane] (null: zero).
-  using AddLines = void (*)(const T* x, int64_t stride, int64_t lines, int64_t lanes,
+  using AddLines = void (*)(const void* x, int64_t stride, int64_t lines, int64_t lanes,
                             const T* center, double* sum, double* square) noexcept;
 
   // The same, every operation in float64.
-  using AddLinesExact = void (*)(const T* x, int64_t stride, int64_t lines, int64_t lanes,
+  using AddLinesExact = void (*)(const void* x, int64_t stride, int64_t lines, int64_t lanes,
                                  const double* center, double* sum, double* square) noexcept;
 
   // y = (x - center) * scale + shift, then y * weight[i * step] + bias[i * step], step 0 or 1;
   // weight, bias or both may be null.
-  using ApplyRow = void (*)(const T* x, T* y, int64_t count, Normalizer<T> n, const T* weight,
+  using ApplyRow = void (*)(const void* x, void* y, int64_t count, Normalizer<T> n, const T* weight,
                             const T* bias, int64_t step) noexcept;
 
   // The same for `lines` lines with one center, scale and shift a lane.
-  using ApplyLines = void (*)(const T* x, int64_t x_stride, T* y, int64_t y_stride, int64_t lines,
-                              int64_t lanes, const T* center, const T* scale, const T* shift,
-                              const T* weight, const T* bias, int64_t step) noexcept;
+  using ApplyLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
+                              int64_t lines, int64_t lanes, const T* center, const T* scale,
+                              const T* shift, const T* weight, const T* bias,
+                              int64_t step) noexcept;
+
+  // Null where the storage type has none: bytes have only sums, other integers nothing.
+  ReduceRow reduce_row[kReductions];
+  AddLines add_lines[kReductions];
+  AddLinesExact add_lines_exact[kReductions];
+  ApplyRow apply_row;
+  ApplyLines apply_lines;
+};
+
+// Every kernel of one computing type. The list below is the only one: tables, agreement tests and
+// microbenchmarks are made from it.
+template <class T>
+struct Kernels {
+  // Statistics of elements that count by a weight each, none of them negative; weight 0 is not
+  // there at all. All in float64.
+  using ReduceWeighted = Moments (*)(const T* x, const double* weight, int64_t count) noexcept;
+
+  // As AddLinesExact with a weight an element, at the same stride as x, and their sums.
+  using AddLinesWeighted = void (*)(const T* x, const double* weight, int64_t stride, int64_t lines,
+                                    int64_t lanes, const double* center, double* count, double* sum,
+                                    double* square) noexcept;
+
+  // Elements of a storage type to the computing type, and back, rounded once to nearest even.
+  using Widen = void (*)(const void* x, T* y, int64_t count) noexcept;
+  using Narrow = void (*)(const T* x, void* y, int64_t count) noexcept;
+
+  // In place: y += x, and an activation.
+  using Add = void (*)(const T* x, T* y, int64_t count) noexcept;
+  using Activate = void (*)(T* y, int64_t count) noexcept;
 
   // divisor[i] from m2[i], and 1 / divisor[i], or 1 where that is 0.
   using Divide = void (*)(const double* m2, int64_t n, Divider by, double* divisor,
@@ -84,19 +125,35 @@ struct Kernels {
                             const double* weight, const double* bias, int64_t n, T* center,
                             T* scale, T* shift) noexcept;
 
-  ReduceRow reduce_row[kReductions];
-  AddLines add_lines[kReductions];
-  AddLinesExact add_lines_exact[kReductions];
-  ApplyRow apply_row;
-  ApplyLines apply_lines;
+  DirectKernels<T> direct[kDTypes];
+  ReduceWeighted reduce_weighted[kReductions];
+  AddLinesWeighted add_lines_weighted[kReductions];
+  Widen widen[kDTypes];
+  Narrow narrow[kDTypes];
+  Add add;
+  Activate activate[kActivations];
   Divide divide;
   MakeMaps make_maps;
+
+  const DirectKernels<T>& of(DType type) const { return direct[static_cast<int>(type)]; }
 };
 
 struct KernelTable {
+  // `count` <= kGroup pixels of 2 to 4 interleaved channels to planes kGroup elements apart, and
+  // back; by the bytes of an element: 1, 2, 4, 8.
+  using SplitPixels = void (*)(const void* x, int64_t count, int channels, void* planes) noexcept;
+  using JoinPixels = void (*)(const void* planes, int64_t count, int channels, void* y) noexcept;
+
   const char* isa;
   Kernels<float> f32;
   Kernels<double> f64;
+  SplitPixels split[4];
+  JoinPixels join[4];
 };
+
+template <class T>
+inline constexpr DType kTypeOf = DType::kFloat32;
+template <>
+inline constexpr DType kTypeOf<double> = DType::kFloat64;
 
 }  // namespace normfast

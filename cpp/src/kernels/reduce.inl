@@ -10,16 +10,17 @@
 namespace normfast {
 namespace {
 
-template <class T>
-struct Lanes;
-template <>
-struct Lanes<float> {
+// The vector that elements of a storage type are computed in.
+template <class X>
+struct Lanes {
   using V = F32;
 };
 template <>
 struct Lanes<double> {
   using V = F64;
 };
+template <class X>
+using Computing = typename Lanes<X>::V::Element;
 
 F64 fold(F64 a) { return a; }
 
@@ -28,11 +29,13 @@ struct Wide {
   F64 lo, hi;
 };
 
-Wide load_wide(const float* x) {
+template <class X>
+Wide load_wide(const X* x) {
   const F32 v = F32::load(x);
   return {widen_low(v), widen_high(v)};
 }
-Wide load_wide(const float* x, int64_t count) {
+template <class X>
+Wide load_wide(const X* x, int64_t count) {
   const F32 v = F32::load(x, count);
   return {widen_low(v), widen_high(v)};
 }
@@ -147,16 +150,30 @@ void add_group(const T* x, int64_t n, V c, F64& S, F64& Q) {
   Q = combine<R>(Q, fold_squares<R>(a.squares()));
 }
 
-template <class T>
+template <class X>
 struct Groups {
-  const T* x;
-  const T* const* groups;
-  const T* operator[](int64_t g) const { return groups ? groups[g] : x + g * kGroup; }
+  const X* x;
+  const void* const* groups;
+
+  Groups(const void* first, const void* const* all)
+      : x(static_cast<const X*>(first)), groups(all) {}
+  const X* operator[](int64_t g) const {
+    return groups ? static_cast<const X*>(groups[g]) : x + g * kGroup;
+  }
 };
 
+// The first of a group's elements, widened.
+template <class X>
+Computing<X> first_of(const X* x) {
+  using V = typename Lanes<X>::V;
+  Computing<X> some[V::kLanes];
+  V::load(x, 1).store(some);
+  return some[0];
+}
+
 // Float64 sums about c over all n elements, in the order of the lanes of add_group.
-template <Reduction R, class T>
-void sum_exact(Groups<T> x, int64_t n, double center, double& S, double& Q) {
+template <Reduction R, class X>
+void sum_exact(Groups<X> x, int64_t n, double center, double& S, double& Q) {
   const F64 c = F64::set(center);
   Wide s = {F64::set(0), F64::set(0)}, q = s;
   const auto add = [&](Wide v) {
@@ -164,7 +181,7 @@ void sum_exact(Groups<T> x, int64_t n, double center, double& S, double& Q) {
     q = {accumulate<R>(q.lo, v.lo), accumulate<R>(q.hi, v.hi)};
   };
   for (int64_t g = 0; g * kGroup < n; ++g) {
-    const T* p = x[g];
+    const X* p = x[g];
     const int64_t m = n - g * kGroup < kGroup ? n - g * kGroup : kGroup;
     int64_t i = 0;
     for (; i + 16 <= m; i += 16) {
@@ -190,17 +207,17 @@ Moments moments_about(double n, double c, double t, double m2) {
 
 // About the first element: it is one of the data, so S*S/n exceeds m2 at most n-fold, which float64
 // has digits to spare for where the data is float32. Long float64 rows are centred a second time.
-template <Reduction R, class T>
-Moments reduce_exact(Groups<T> x, int64_t n) {
+template <Reduction R, class X>
+Moments reduce_exact(Groups<X> x, int64_t n) {
   const double count = static_cast<double>(n);
   double S = 0, Q = 0;
   if constexpr (R != Reduction::kMoments) {
     sum_exact<R>(x, n, 0, S, Q);
     return {count, 0, 0, Q};
   }
-  double c = x[0][0];
+  double c = first_of(x[0]);
   sum_exact<R>(x, n, c, S, Q);
-  if (sizeof(T) == sizeof(double) && n > kRowDirect) {
+  if (sizeof(X) == sizeof(double) && n > kRowDirect) {
     c += S / count;
     sum_exact<R>(x, n, c, S, Q);
   }
@@ -208,10 +225,11 @@ Moments reduce_exact(Groups<T> x, int64_t n) {
   return moments_about(count, c, t, Q - S * t);
 }
 
-template <Reduction R, class T>
-Moments reduce_row(const T* first, const T* const* groups, int64_t n, double tiny) noexcept {
-  using V = typename Lanes<T>::V;
-  const Groups<T> x = {first, groups};
+template <Reduction R, class X>
+Moments reduce_row(const void* first, const void* const* groups, int64_t n, double tiny) noexcept {
+  using V = typename Lanes<X>::V;
+  using T = Computing<X>;
+  const Groups<X> x(first, groups);
   const double count = static_cast<double>(n);
   if (n <= kRowDirect) return reduce_exact<R>(x, n);
 
@@ -247,7 +265,8 @@ Moments reduce_row(const T* first, const T* const* groups, int64_t n, double tin
       S = Q = F64::set(0);
     }
   } else {
-    const T* p = x[0];
+    T p[16];
+    V::load(x[0], 8).store(p);
     const T eighth = static_cast<T>(0.125);
     c = (((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))) * eighth;
   }
@@ -302,11 +321,12 @@ void add_tile(const T* x, int64_t stride, int64_t lines, int64_t lanes, V c, dou
   put<R>(square, a.squares(), lanes);
 }
 
-template <Reduction R, class T>
-void add_lines(const T* x, int64_t stride, int64_t lines, int64_t lanes, const T* center,
-               double* sum, double* square) noexcept {
-  using V = typename Lanes<T>::V;
+template <Reduction R, class X>
+void add_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes,
+               const Computing<X>* center, double* sum, double* square) noexcept {
+  using V = typename Lanes<X>::V;
   constexpr int64_t L = V::kLanes;
+  const X* x = static_cast<const X*>(first);
   const V zero = V::set(0);
   int64_t i = 0;
   if (center == nullptr) {
@@ -327,12 +347,16 @@ void add_lines(const T* x, int64_t stride, int64_t lines, int64_t lanes, const T
   }
 }
 
-F64 load_f64(const float* x, int64_t count) { return widen_low(F32::load(x, count)); }
+template <class X>
+F64 load_f64(const X* x, int64_t count) {
+  return widen_low(F32::load(x, count));
+}
 F64 load_f64(const double* x, int64_t count) { return F64::load(x, count); }
 
-template <Reduction R, class T>
-void add_lines_exact(const T* x, int64_t stride, int64_t lines, int64_t lanes, const double* center,
-                     double* sum, double* square) noexcept {
+template <Reduction R, class X>
+void add_lines_exact(const void* first, int64_t stride, int64_t lines, int64_t lanes,
+                     const double* center, double* sum, double* square) noexcept {
+  const X* x = static_cast<const X*>(first);
   for (int64_t i = 0; i < lanes; i += 8) {
     const int64_t m = lanes - i < 8 ? lanes - i : 8;
     const F64 c = F64::load(center + i, m);
@@ -344,6 +368,108 @@ void add_lines_exact(const T* x, int64_t stride, int64_t lines, int64_t lanes, c
     }
     s.store(sum + i, m);
     q.store(square + i, m);
+  }
+}
+
+// ---- bytes ------------------------------------------------------------------------------------
+//
+// Integers, so nothing is centred: no sum of a group reaches 2^24, where floats stop being exact,
+// nor one of an array 2^53.
+
+template <class X>
+void widen_bytes(const X* x, float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(x[i]);
+}
+
+template <class X>
+Moments sum_row(const void* first, const void* const* groups, int64_t n, double) noexcept {
+  const Groups<X> x(first, groups);
+  F64 S = F64::set(0), Q = F64::set(0);
+  float wide[kGroup];
+  for (int64_t g = 0; g * kGroup < n; ++g) {
+    const int64_t left = n - g * kGroup, m = left < kGroup ? left : kGroup;
+    widen_bytes(x[g], wide, m);
+    add_group<Reduction::kMoments, false>(wide, m, F32::set(0), S, Q);
+  }
+  return {static_cast<double>(n), sum(S), 0, sum(Q)};
+}
+
+template <class X>
+void sum_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes, const float*,
+               double* sum, double* square) noexcept {
+  constexpr int64_t kWide = 64;
+  const X* x = static_cast<const X*>(first);
+  float wide[kLineGroup * kWide];
+  for (int64_t i = 0; i < lanes; i += kWide) {
+    const int64_t m = lanes - i < kWide ? lanes - i : kWide;
+    for (int64_t r = 0; r < lines; ++r) widen_bytes(x + r * stride + i, wide + r * kWide, m);
+    add_lines<Reduction::kMoments, float>(wide, kWide, lines, m, nullptr, sum + i, square + i);
+  }
+}
+
+// ---- weighted ---------------------------------------------------------------------------------
+//
+// Elements that count by a weight, all in float64: first about one of them, then about their mean.
+// What has weight 0 is selected away, so that it may be a NaN.
+
+template <Reduction R>
+F64 accumulate_weighted(F64 q, F64 w, F64 d) {
+  if constexpr (R == Reduction::kMagnitudes) return fma(w, abs(d), q);
+  if constexpr (R == Reduction::kMaximum) return max_magnitude(q, abs(d));
+  return fma(w * d, d, q);
+}
+
+template <Reduction R>
+struct WeightedSums {
+  F64 count = F64::set(0), s = count, q = count;
+
+  void add(F64 x, F64 w, F64 c) {
+    const F64 d = where_nonzero(w, x - c);
+    count = count + w;
+    if constexpr (R == Reduction::kMoments) s = fma(w, d, s);
+    q = accumulate_weighted<R>(q, w, d);
+  }
+};
+
+template <Reduction R, class T>
+Moments reduce_weighted(const T* x, const double* weight, int64_t n) noexcept {
+  int64_t first = 0;
+  while (first < n && weight[first] == 0) ++first;
+  if (first == n) return {0, 0, 0, 0};
+  constexpr bool kCentred = R == Reduction::kMoments;
+  double c = kCentred ? static_cast<double>(x[first]) : 0, count, t = 0, q;
+  for (int pass = 0;; ++pass) {
+    const F64 center = F64::set(c);
+    WeightedSums<R> sums;
+    for (int64_t i = 0; i < n; i += 8) {
+      const int64_t m = n - i < 8 ? n - i : 8;
+      sums.add(load_f64(x + i, m), F64::load(weight + i, m), center);
+    }
+    count = sum(sums.count);
+    q = total<R>(sums.q);
+    if (!kCentred) return {count, 0, 0, q};
+    t = sum(sums.s) / count;
+    if (pass == 1) return moments_about(count, c, t, q - t * t * count);
+    c += t;
+  }
+}
+
+template <Reduction R, class T>
+void add_lines_weighted(const T* x, const double* weight, int64_t stride, int64_t lines,
+                        int64_t lanes, const double* center, double* count, double* sum,
+                        double* square) noexcept {
+  for (int64_t i = 0; i < lanes; i += 8) {
+    const int64_t m = lanes - i < 8 ? lanes - i : 8;
+    const F64 c = F64::load(center + i, m);
+    WeightedSums<R> sums = {F64::load(count + i, m), F64::load(sum + i, m),
+                            F64::load(square + i, m)};
+    for (int64_t r = 0; r < lines; ++r) {
+      const int64_t at = r * stride + i;
+      sums.add(load_f64(x + at, m), F64::load(weight + at, m), c);
+    }
+    sums.count.store(count + i, m);
+    sums.s.store(sum + i, m);
+    sums.q.store(square + i, m);
   }
 }
 

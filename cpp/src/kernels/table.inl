@@ -1,26 +1,80 @@
 // Fills the table of one ISA. The including file has chosen the vector.
 #include "kernels/kernels.hpp"
-// The order matters: apply.inl uses the lanes of reduce.inl.
+// The order matters: each uses the lanes of reduce.inl, and activate.inl the runs of apply.inl.
 #include "kernels/reduce.inl"
 #include "kernels/apply.inl"
+#include "kernels/activate.inl"
+#include "kernels/convert.inl"
 #include "kernels/maps.inl"
+#include "kernels/pixels.inl"
 
 namespace normfast {
 namespace {
 
+template <class X>
+constexpr DirectKernels<Computing<X>> direct_of() {
+  using enum Reduction;
+  return {{reduce_row<kMoments, X>, reduce_row<kSquares, X>, reduce_row<kMagnitudes, X>,
+           reduce_row<kMaximum, X>, nullptr},
+          {add_lines<kMoments, X>, add_lines<kSquares, X>, add_lines<kMagnitudes, X>,
+           add_lines<kMaximum, X>, nullptr},
+          {add_lines_exact<kMoments, X>, add_lines_exact<kSquares, X>,
+           add_lines_exact<kMagnitudes, X>, add_lines_exact<kMaximum, X>, nullptr},
+          apply_row<X>,
+          apply_lines<X>};
+}
+
+template <class X>
+constexpr DirectKernels<float> sums_of() {
+  DirectKernels<float> k = {};
+  k.reduce_row[static_cast<int>(Reduction::kSums)] = sum_row<X>;
+  k.add_lines[static_cast<int>(Reduction::kSums)] = sum_lines<X>;
+  return k;
+}
+
+constexpr void set_direct(Kernels<float>& k) {
+  k.direct[static_cast<int>(DType::kFloat32)] = direct_of<float>();
+  k.direct[static_cast<int>(DType::kFloat16)] = direct_of<Half>();
+  k.direct[static_cast<int>(DType::kBFloat16)] = direct_of<BFloat16>();
+  k.direct[static_cast<int>(DType::kUInt8)] = sums_of<uint8_t>();
+  k.direct[static_cast<int>(DType::kInt8)] = sums_of<int8_t>();
+}
+constexpr void set_direct(Kernels<double>& k) {
+  k.direct[static_cast<int>(DType::kFloat64)] = direct_of<double>();
+}
+
 template <class T>
 constexpr Kernels<T> kernels_of() {
   using enum Reduction;
-  return {{reduce_row<kMoments, T>, reduce_row<kSquares, T>, reduce_row<kMagnitudes, T>,
-           reduce_row<kMaximum, T>},
-          {add_lines<kMoments, T>, add_lines<kSquares, T>, add_lines<kMagnitudes, T>,
-           add_lines<kMaximum, T>},
-          {add_lines_exact<kMoments, T>, add_lines_exact<kSquares, T>,
-           add_lines_exact<kMagnitudes, T>, add_lines_exact<kMaximum, T>},
-          apply_row<T>,
-          apply_lines<T>,
-          divide,
-          make_maps<T>};
+  using enum Activation;
+  Kernels<T> k = {{},
+                  {reduce_weighted<kMoments, T>, reduce_weighted<kSquares, T>,
+                   reduce_weighted<kMagnitudes, T>, reduce_weighted<kMaximum, T>, nullptr},
+                  {add_lines_weighted<kMoments, T>, add_lines_weighted<kSquares, T>,
+                   add_lines_weighted<kMagnitudes, T>, add_lines_weighted<kMaximum, T>, nullptr},
+                  // In the order of DType.
+                  {widen<float, T>, widen<double, T>, widen_half<Half>, widen_half<BFloat16>,
+                   widen<uint8_t, T>, widen<int8_t, T>, widen<uint16_t, T>, widen<int16_t, T>,
+                   widen<int32_t, T>, widen<int64_t, T>, nullptr},
+                  {narrow<float, T>, narrow<double, T>, narrow_half<Half>, narrow_half<BFloat16>,
+                   nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
+                  add_run<T>,
+                  {nullptr, activate_run<kRelu, T>, activate_run<kGelu, T>,
+                   activate_run<kGeluTanh, T>, activate_run<kSilu, T>},
+                  divide,
+                  make_maps<T>};
+  set_direct(k);
+  return k;
+}
+
+constexpr KernelTable table_of(const char* isa) {
+  return {
+      isa,
+      kernels_of<float>(),
+      kernels_of<double>(),
+      {split_pixels<uint8_t>, split_pixels<uint16_t>, split_pixels<uint32_t>,
+       split_pixels<uint64_t>},
+      {join_pixels<uint8_t>, join_pixels<uint16_t>, join_pixels<uint32_t>, join_pixels<uint64_t>}};
 }
 
 }  // namespace

@@ -56,14 +56,11 @@ ThreadPolicy choose_threads() {
   return {cores, "processors this process may run on"};
 }
 
+// The threads of OpenMP are gone in a child, and another library may have started them.
 std::atomic<bool> forked{false};
-std::atomic<bool> threads_started{false};
 
 #if defined(__unix__) || defined(__APPLE__)
-const int watch_forks = pthread_atfork(nullptr, nullptr, [] {
-  // A child of a process that never started threads may start its own.
-  if (threads_started) forked = true;
-});
+const int watch_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 #endif
 
 }  // namespace
@@ -86,7 +83,6 @@ void parallel_for(int threads, int64_t tasks, void (*body)(const void*, int64_t,
   threads = static_cast<int>(std::min<int64_t>(threads, tasks));
 #ifdef _OPENMP
   if (threads > 1 && !forked && !omp_in_parallel()) {
-    threads_started = true;
     std::exception_ptr error;
     std::mutex error_mutex;
 #pragma omp parallel num_threads(threads)

@@ -31,8 +31,20 @@ inline Moments merge(const Moments& a, const Moments& b) {
 
 inline Moments merge(Reduction reduction, const Moments& a, const Moments& b) {
   if (reduction == Reduction::kMoments) return merge(a, b);
+  if (reduction == Reduction::kSums) return {a.count + b.count, a.mean + b.mean, 0, a.m2 + b.m2};
   const double m2 = reduction == Reduction::kMaximum ? larger_magnitude(a.m2, b.m2) : a.m2 + b.m2;
   return {a.count + b.count, 0, 0, m2};
+}
+
+// Moments from the exact sums of integers and of their squares: n * Q - S * S is exact too.
+inline Moments moments_of_sums(const Moments& sums) {
+  __extension__ using Wide = __int128;
+  const double n = sums.count, S = sums.mean, Q = sums.m2;
+  if (n == 0) return sums;
+  const Wide m2 =
+      static_cast<Wide>(n) * static_cast<Wide>(Q) - static_cast<Wide>(S) * static_cast<Wide>(S);
+  const double mean = S / n;
+  return {n, mean, std::fma(-mean, n, S) / n, static_cast<double>(m2) / n};
 }
 
 }  // namespace normfast

@@ -7,8 +7,20 @@
 
 namespace normfast {
 
-// What a dimension steps through at once: four arrays (bytes) and the index of the statistic.
-enum Operand : int { kX, kY, kWeight, kBias, kStatistic, kOperands };
+// What a dimension steps through at once: arrays (bytes) and the index of the statistic. x and y
+// come first: what is joined for them alone leaves the others out.
+enum Operand : int {
+  kX,
+  kY,
+  kAddend,
+  kSum,
+  kWhere,
+  kSampleWeight,
+  kWeight,
+  kBias,
+  kStatistic,
+  kOperands
+};
 
 // Not initialised by default: nests are large, and short calls make several.
 struct Offsets {

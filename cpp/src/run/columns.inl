@@ -35,7 +35,7 @@ class Columns {
   Columns(const Work& work, const Kernels<T>& kernels)
       : work_(work),
         kernels_(kernels),
-        reduction_(work.rule.reduction()),
+        reduction_(work.reduction()),
         sequence_(work, kernels),
         lines_(work.plan.lines),
         lanes_(work.plan.lanes),
@@ -44,7 +44,8 @@ class Columns {
         stack_(work.plan.stack),
         follows_(work.plan.affine_follows()),
         reads_(walks(kX, work.x)),
-        writes_(walks(kY, work.y)),
+        direct_(maps_in_place(work, kernels) && reads_ && walks(kY, work.y)),
+        own_(work.weighted() || reduction_ == Reduction::kSums),
         reducer_(work, kernels, reads_) {
     // Whole vectors, and whole statistics.
     const int64_t both = std::lcm(fold_, kVector);
@@ -59,7 +60,7 @@ class Columns {
 
   int64_t units() const { return work_.plan.units.size() * strips_; }
   int64_t chunks() const { return full_chunks() + (lines_.size() % stack_ != 0); }
-  int64_t part_size() const { return 1 + 3 * (strip_ / fold_); }
+  int64_t part_size() const { return 4 * (strip_ / fold_); }  // Moments, field by field
 
   Place place(int64_t unit) const {
     const int64_t begin = unit % strips_ * strip_;
@@ -75,31 +76,23 @@ class Columns {
   void reduce(const Place& place, int64_t c, double* part) const {
     Lanes lanes;
     const Lines lines = lines_of(c);
-    reducer_.reduce({work_.x + place.at[kX], place.begin, place.end}, lines, lanes);
+    reducer_.reduce({place.at, place.begin, place.end}, lines, lanes);
 
     const int64_t statistics = (place.end - place.begin) / fold_;
     const int64_t members = lines.stack * fold_;
-    const double count = static_cast<double>(lines.count());
-    part[0] = count * static_cast<double>(members);
     for (int64_t s = 0; s < statistics; ++s) {
-      const Moments m =
-          join(lanes, fold_ > 1 ? s * fold_ : s, fold_ > 1 ? 1 : statistics, members, count);
-      store(m, part, s);
+      store(join(lanes, fold_ > 1 ? s * fold_ : s, fold_ > 1 ? 1 : statistics, members), part, s);
     }
   }
 
   void merge_into(const Place& place, double* total, const double* part) const {
     const int64_t statistics = (place.end - place.begin) / fold_;
-    const double count = total[0];
     for (int64_t s = 0; s < statistics; ++s) {
-      total[0] = count;
-      const Moments m = merge(reduction_, load(total, s), load(part, s));
-      store(m, total, s);
-      total[0] = m.count;
+      store(merge(reduction_, load(total, s), load(part, s)), total, s);
     }
   }
 
-  // From merged Moments (or what was given) to the maps of all lanes. In plain loops over arrays,
+  // From the statistics of the strip to the maps of all lanes. In plain loops over arrays,
   // so that roots and divisions are vectorised.
   void finish(const Place& place, const double* total, State& state) const {
     const int64_t n = (place.end - place.begin) / fold_;
@@ -110,16 +103,19 @@ class Columns {
       take_given(place, work_.given_rstd, found.rstd, work_.scale);
       std::fill_n(found.mean_lo, n, 0.0);
     } else {
-      std::copy_n(total + 1, n, found.mean);
-      std::copy_n(total + 1 + strip_ / fold_, n, found.mean_lo);
-      const double* m2 = total + 1 + 2 * (strip_ / fold_);
-      double divisor[kStrip];
-      kernels_.divide(m2, n, divider(work_.rule, total[0], 1), divisor, found.rstd);
-      bool each = work_.mean || work_.scale || work_.m2;
-      for (int64_t s = 0; s < n; ++s) each |= sequence_.out_of_range(load(total, s));
+      bool each = own_ || work_.mean || work_.scale || work_.m2;
+      if (!own_) {
+        const int64_t stride = strip_ / fold_;
+        std::copy_n(total + stride, n, found.mean);
+        std::copy_n(total + 2 * stride, n, found.mean_lo);
+        double divisor[kStrip];
+        kernels_.divide(total + 3 * stride, n, divider(work_.rule, total[0], 1), divisor,
+                        found.rstd);
+        for (int64_t s = 0; s < n; ++s) each |= sequence_.out_of_range(load(total, s));
+      }
       if (each) {
         for_statistics(place, [&](int64_t s, const Offsets& at) {
-          found.set(s, finish_statistic<T>(work_, sequence_, at, load(total, s)));
+          found.set(s, sequence_.finish(at, load(total, s)));
         });
       }
     }
@@ -142,25 +138,30 @@ class Columns {
   int64_t band() const { return std::max<int64_t>(1, kBand / lanes_.size()); }
 
   void apply(const Place& place, int64_t begin, int64_t end, const State& state) const {
-    const bool direct = reads_ && writes_ && follows_ && state.exact.empty();
+    const bool direct = direct_ && follows_ && state.exact.empty();
+    // Lines that share their maps go through a tile together.
+    const int64_t together = follows_ && state.exact.empty() ? state.repeat : 1;
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = place.at;
       at.add(o, 1);
-      if (direct) {
-        apply_direct(place, at, count, state);
-      } else {
-        for (int64_t i = 0; i < count; ++i) {
+      if (direct) return apply_direct(place, at, count, state);
+      for (int64_t i = 0; i < count; i += together) {
+        const int64_t k = std::min(together, count - i);
+        if (direct_ && affine_lies_ && state.exact.empty()) {
           apply_line(place, at, state);
-          if (lines_.ndim() > 0) at.add(lines_.inner().step, 1);
+        } else {
+          apply_tile(place, at, k, state);
         }
+        if (lines_.ndim() > 0) at.add(lines_.inner().step, k);
       }
     });
   }
 
-  bool walks(Operand o, const char* base) const {
-    return line_.ndim() <= 1 && (line_.size() == 1 || line_.inner_step(o) == sizeof(T)) &&
-           aligned<T>(base, line_, o) && aligned<T>(base, lines_, o) &&
-           aligned<T>(base, work_.plan.units, o);
+  bool walks(Operand o, const Array& array) const {
+    const int64_t unit = array.unit();
+    return line_.ndim() <= 1 && (line_.size() == 1 || line_.inner_step(o) == unit) &&
+           aligned(array.data, line_, o, unit) && aligned(array.data, lines_, o, unit) &&
+           aligned(array.data, work_.plan.units, o, unit);
   }
 
   // Statistics side by side; a Statistic each.
@@ -185,36 +186,36 @@ class Columns {
 
   Moments load(const double* part, int64_t s) const {
     const int64_t n = strip_ / fold_;
-    return {part[0], part[1 + s], part[1 + n + s], part[1 + 2 * n + s]};
+    return {part[s], part[n + s], part[2 * n + s], part[3 * n + s]};
   }
   void store(const Moments& m, double* part, int64_t s) const {
     const int64_t n = strip_ / fold_;
-    part[1 + s] = m.mean;
-    part[1 + n + s] = m.mean_lo;
-    part[1 + 2 * n + s] = m.m2;
+    part[s] = m.count;
+    part[n + s] = m.mean;
+    part[2 * n + s] = m.mean_lo;
+    part[3 * n + s] = m.m2;
   }
 
-  // `members` lanes of the same count become one statistic: Chan's merge without its divisions. The
-  // means are taken about the first of them, which is one of the data, so little cancels.
-  Moments join(const Lanes& lanes, int64_t first, int64_t step, int64_t members,
-               double count) const {
-    Moments m = {count, lanes.mean[first], lanes.mean_lo[first], lanes.m2[first]};
+  // `members` lanes become one statistic. Where they have the same count: Chan's merge without its
+  // divisions. The means are taken about the first of them, which is one of the data, so little
+  // cancels.
+  Moments join(const Lanes& lanes, int64_t first, int64_t step, int64_t members) const {
+    Moments m = lanes[first];
     if (members == 1) return m;
-    const double n = static_cast<double>(members);
+    if (own_ || reduction_ != Reduction::kMoments) {
+      for (int64_t i = 1; i < members; ++i) m = merge(reduction_, m, lanes[first + i * step]);
+      return m;
+    }
+    const double count = m.count, n = static_cast<double>(members);
     double d_sum = 0, d_square = 0;
     for (int64_t i = 1; i < members; ++i) {
       const int64_t l = first + i * step;
-      if (reduction_ == Reduction::kMaximum) {
-        m.m2 = larger_magnitude(m.m2, lanes.m2[l]);
-        continue;
-      }
       m.m2 += lanes.m2[l];
       const double d = (lanes.mean[l] - m.mean) + (lanes.mean_lo[l] - m.mean_lo);
       d_sum += d;
       d_square += d * d;
     }
     m.count = count * n;
-    if (reduction_ != Reduction::kMoments) return m;
     const double between = d_square - d_sum * (d_sum / n);
     m.m2 += between < 0 ? 0 : count * between;
     const double mean = m.mean;
@@ -305,53 +306,69 @@ class Columns {
 
   void apply_direct(const Place& place, const Offsets& at, int64_t count,
                     const State& state) const {
-    const int64_t unit = sizeof(T), lanes = place.end - place.begin;
-    const T* x = reinterpret_cast<const T*>(work_.x + at[kX]) + place.begin;
-    T* y = reinterpret_cast<T*>(work_.y + at[kY]) + place.begin;
-    const int64_t xs = lines_.inner_step(kX) / unit, ys = lines_.inner_step(kY) / unit;
+    const int64_t unit = work_.x.unit(), lanes = place.end - place.begin;
+    const char* x = work_.x.data + at[kX] + place.begin * unit;
+    char* y = work_.y.data + at[kY] + place.begin * unit;
+    const int64_t xs = lines_.inner_step(kX), ys = lines_.inner_step(kY);
+    const auto apply_lines = kernels_.of(work_.x.type).apply_lines;
     const auto apply = [&](int64_t first, int64_t lines, int64_t together) {
-      kernels_.apply_lines(x + first * xs, xs * together, y + first * ys, ys * together, lines,
-                           lanes * together, state.center, state.scale, state.shift, nullptr,
-                           nullptr, 0);
+      apply_lines(x + first * xs, xs / unit * together, y + first * ys, ys / unit * together, lines,
+                  lanes * together, state.center, state.scale, state.shift, nullptr, nullptr, 0);
     };
-    const int64_t k = xs == lanes && ys == lanes ? state.repeat : 1;
+    const int64_t k = xs == lanes * unit && ys == lanes * unit ? state.repeat : 1;
     apply(0, count / k, k);
     if (count % k) apply(count / k * k, 1, count % k);
   }
 
-  // One line, with whatever lies elsewhere copied in and out.
+  // One line where it lies, with a weight and bias of its own.
   void apply_line(const Place& place, const Offsets& at, const State& state) const {
+    const int64_t unit = work_.x.unit(), first = place.begin * step_;
+    const T* weight = pointer<T>(work_.weight, at[kWeight]);
+    const T* bias = pointer<T>(work_.bias, at[kBias]);
+    kernels_.of(work_.x.type)
+        .apply_lines(work_.x.data + at[kX] + place.begin * unit, 0,
+                     work_.y.data + at[kY] + place.begin * unit, 0, 1, place.end - place.begin,
+                     state.center, state.scale, state.shift, weight ? weight + first : nullptr,
+                     bias ? bias + first : nullptr, step_);
+  }
+
+  // Some lines through a tile; several only where they share their maps.
+  void apply_tile(const Place& place, const Offsets& at, int64_t count, const State& state) const {
     const int64_t lanes = place.end - place.begin;
-    T x_copy[kStrip], y_copy[kStrip];
-    const T* x = x_copy;
-    if (reads_ && state.exact.empty()) {
-      x = reinterpret_cast<const T*>(work_.x + at[kX]) + place.begin;
-    } else {
-      gather(line_, kX, work_.x + at[kX], place.begin, place.end, x_copy);
-    }
-    T* y = writes_ ? reinterpret_cast<T*>(work_.y + at[kY]) + place.begin : y_copy;
-    const auto apply = [&](const T* weight, const T* bias, int64_t step) {
-      kernels_.apply_lines(x, 0, y, 0, 1, lanes, state.center, state.scale, state.shift, weight,
-                           bias, step);
+    T x[kStrip], y[kStrip];
+    for_lines(at, count, [&](int64_t i, const Offsets& o) {
+      fetch_input(work_, kernels_, lanes_, o, place.begin, place.end, x + i * lanes);
+      if (work_.sum) {
+        put(kernels_, work_.sum, lanes_, kSum, o, place.begin, place.end, x + i * lanes);
+      }
+    });
+    const auto apply = [&](const T* weight, const T* bias) {
+      kernels_.of(kTypeOf<T>)
+          .apply_lines(x, 0, y, 0, 1, lanes * count, state.center, state.scale, state.shift, weight,
+                       bias, 1);
     };
-    if (follows_) {
-      apply(nullptr, nullptr, 0);
-    } else if (affine_lies_) {
-      const int64_t first = place.begin * step_;
-      const T* weight = pointer<T>(work_.weight, at[kWeight]);
-      const T* bias = pointer<T>(work_.bias, at[kBias]);
-      apply(weight ? weight + first : nullptr, bias ? bias + first : nullptr, step_);
-    }
-    if ((!follows_ && !affine_lies_) || !state.exact.empty()) {
+    if (follows_) apply(nullptr, nullptr);
+    if (!follows_ || !state.exact.empty()) {
       const AffineTile<T> affine(work_, lanes_, at, place.begin, place.end);
-      if (!follows_ && !affine_lies_) apply(affine.weight, affine.bias, 1);
+      if (!follows_) apply(affine.weight, affine.bias);
       for (const Exact& e : state.exact) {
         y[e.lane] = normfast::apply_exact(e.statistic, x[e.lane],
                                           affine.weight ? affine.weight + e.lane : nullptr,
                                           affine.bias ? affine.bias + e.lane : nullptr);
       }
     }
-    if (!writes_) scatter(line_, kY, work_.y + at[kY], place.begin, place.end, y);
+    for_lines(at, count, [&](int64_t i, const Offsets& o) {
+      finish_output(work_, kernels_, lanes_, o, place.begin, place.end, y + i * lanes);
+    });
+  }
+
+  // body(i, offsets) for `count` lines of one run.
+  template <class Body>
+  void for_lines(Offsets at, int64_t count, Body body) const {
+    for (int64_t i = 0; i < count; ++i) {
+      body(i, at);
+      if (i + 1 < count) at.add(lines_.inner().step, 1);
+    }
   }
 
   const Work& work_;
@@ -364,7 +381,9 @@ class Columns {
   const int64_t fold_;
   const int64_t stack_;
   const bool follows_;
-  const bool reads_, writes_;  // lanes of x, of y can be walked where they lie
+  const bool reads_;   // lanes of x can be walked where they lie,
+  const bool direct_;  // those of y as well, by a kernel of their own type
+  const bool own_;     // each statistic is finished by itself
   const LaneReducer<T> reducer_;
   int64_t strip_, strips_;
   bool affine_lies_;

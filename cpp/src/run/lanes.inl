@@ -15,33 +15,47 @@ struct Lines {
   int64_t count() const { return (end - begin) / stack; }
 };
 
-// Lanes [begin, end) of the unit that starts at x.
+// Lanes [begin, end) of the unit that starts at some offsets.
 struct Strip {
-  const char* x;
+  Offsets at;
   int64_t begin, end;
   int64_t width() const { return end - begin; }
 };
 
 struct Lanes {
-  double mean[kStrip], mean_lo[kStrip], m2[kStrip];
+  double count[kStrip], mean[kStrip], mean_lo[kStrip], m2[kStrip];
+
+  void set(int64_t i, const Moments& m) {
+    count[i] = m.count, mean[i] = m.mean, mean_lo[i] = m.mean_lo, m2[i] = m.m2;
+  }
+  Moments operator[](int64_t i) const { return {count[i], mean[i], mean_lo[i], m2[i]}; }
 };
 
 template <class T>
 class LaneReducer {
  public:
   LaneReducer(const Work& work, const Kernels<T>& kernels, bool reads)
-      : reduction_(work.rule.reduction()),
-        add_lines_(kernels.add_lines[static_cast<int>(reduction_)]),
-        add_lines_exact_(kernels.add_lines_exact[static_cast<int>(reduction_)]),
+      : work_(work),
+        kernels_(kernels),
+        reduction_(work.reduction()),
+        r_(static_cast<int>(reduction_)),
+        in_place_(!work.residual() && !work.weighted() && kernels.of(work.x.type).add_lines[r_]),
+        type_(in_place_ ? work.x.type : kTypeOf<T>),
+        unit_(size_of(type_)),
+        add_lines_(kernels.of(type_).add_lines[r_]),
+        add_lines_exact_(kernels.of(type_).add_lines_exact[r_]),
         lines_(work.plan.lines),
-        line_(work.plan.strip),
-        tiny_(tiny_square<T>(work.rule.eps)),
-        reads_(reads) {}
+        line_(in_place_ ? work.plan.strip : work.plan.lanes),
+        tiny_(tiny_square<T>(work.rule)),
+        reads_(reads && in_place_) {}
 
   // Mean and m2 of each lane over the lines; stacked lanes follow one another.
   void reduce(const Strip& strip, const Lines& lines, Lanes& out) const {
     const int64_t width = strip.width() * lines.stack;
     const int64_t n = lines.count();
+    if (work_.weighted()) return reduce_weighted(strip, lines, out);
+    if (reduction_ == Reduction::kSums) return reduce_sums(strip, lines, out);
+    std::fill_n(out.count, width, static_cast<double>(n));
     if (n <= kLineGroup) return reduce_exact(strip, lines, 0, width, out);
     const double count = static_cast<double>(n);
     double sum[kStrip], square[kStrip];
@@ -115,32 +129,56 @@ class LaneReducer {
 
  private:
   struct Block {
-    const T* x;
-    int64_t stride;
+    const char* x;
+    int64_t stride;  // elements
   };
 
   // Lines [begin, end): where they lie if that is regular, through the tile otherwise.
   Block block(const Strip& strip, int64_t begin, int64_t end, int64_t stack) const {
     const int64_t width = strip.width();
-    const int64_t unit = sizeof(T);
     if (reads_) {
       const int64_t step = lines_.inner_step(kX);
-      Block found = {nullptr, step * stack / unit};
+      Block found = {nullptr, step * stack / unit_};
       for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
-        if (i == begin && count == end - begin && (stack == 1 || step == width * unit)) {
-          found.x = reinterpret_cast<const T*>(strip.x + o[kX]) + strip.begin;
+        if (i == begin && count == end - begin && (stack == 1 || step == width * unit_)) {
+          found.x = work_.x.data + strip.at[kX] + o[kX] + strip.begin * unit_;
         }
       });
       if (found.x) return found;
     }
-    T* p = tile<T>();
-    for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
-      for (int64_t k = 0; k < count; ++k) {
-        gather(line_, kX, strip.x + o[kX] + k * lines_.inner_step(kX), strip.begin, strip.end,
-               p + (i + k - begin) * width);
+    T* const p = tile<T>();
+    char* const raw = reinterpret_cast<char*>(p);
+    for_lines(strip, begin, end, [&](int64_t i, const Offsets& at) {
+      if (in_place_) {
+        gather(line_, kX, work_.x.data + at[kX], strip.begin, strip.end, unit_,
+               raw + i * width * unit_);
+      } else {
+        fetch_input(work_, kernels_, line_, at, strip.begin, strip.end, p + i * width);
       }
     });
-    return {p, width * stack};
+    return {raw, width * stack};
+  }
+
+  // The weights of the same lines, side by side as theirs are.
+  const double* weights(const Strip& strip, int64_t begin, int64_t end) const {
+    double* const p = tile<double, 1>();
+    for_lines(strip, begin, end, [&](int64_t i, const Offsets& at) {
+      fetch_weights(work_, line_, at, strip.begin, strip.end, p + i * strip.width());
+    });
+    return p;
+  }
+
+  // body(0, 1, 2..., offsets) for lines [begin, end).
+  template <class Body>
+  void for_lines(const Strip& strip, int64_t begin, int64_t end, Body body) const {
+    for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
+      Offsets at = strip.at;
+      at.add(o, 1);
+      for (int64_t k = 0; k < count; ++k) {
+        body(i + k - begin, at);
+        if (lines_.ndim() > 0) at.add(lines_.inner().step, 1);
+      }
+    });
   }
 
   // body(block, lines) for each group of the chunk from group `first` on.
@@ -168,8 +206,12 @@ class LaneReducer {
       std::fill_n(square, width, 0.0);
       bool started = !moments || pass > 0;
       for_groups(strip, lines, 0, [&](const Block& b, int64_t m) {
-        const T* x = b.x + first;
-        for (int64_t l = 0; l < width && !started; ++l) center[l] = static_cast<double>(x[l]);
+        const char* x = b.x + first * unit_;
+        if (!started) {
+          T line[kStrip];
+          kernels_.widen[static_cast<int>(type_)](x, line, width);
+          std::copy_n(line, width, center);
+        }
         started = true;
         add_lines_exact_(x, b.stride, m, width, center, sum, square);
       });
@@ -182,9 +224,60 @@ class LaneReducer {
     }
   }
 
+  // Exact integers: nothing to centre, nothing to check.
+  void reduce_sums(const Strip& strip, const Lines& lines, Lanes& out) const {
+    const int64_t width = strip.width() * lines.stack;
+    std::fill_n(out.count, width, static_cast<double>(lines.count()));
+    for (double* p : {out.mean, out.mean_lo, out.m2}) std::fill_n(p, width, 0.0);
+    for_groups(strip, lines, 0, [&](const Block& b, int64_t m) {
+      add_lines_(b.x, b.stride, m, width, nullptr, out.mean, out.m2);
+    });
+  }
+
+  // As reduce_weighted of a row: about the first element that counts, then about the mean.
+  void reduce_weighted(const Strip& strip, const Lines& lines, Lanes& out) const {
+    const int64_t width = strip.width() * lines.stack;
+    const bool moments = reduction_ == Reduction::kMoments;
+    double center[kStrip], count[kStrip], sum[kStrip], square[kStrip];
+    std::fill_n(center, width, 0.0);
+    for (int pass = moments ? 0 : 1; pass < 2; ++pass) {
+      bool started[kStrip] = {};
+      for (double* p : {count, sum, square}) std::fill_n(p, width, 0.0);
+      const int64_t group = kLineGroup * lines.stack;
+      for (int64_t b = lines.begin; b < lines.end; b += group) {
+        const int64_t e = std::min(lines.end, b + group), m = (e - b) / lines.stack;
+        const T* x = reinterpret_cast<const T*>(block(strip, b, e, lines.stack).x);
+        const double* w = weights(strip, b, e);
+        for (int64_t i = 0; i < m * width && pass == 0; ++i) {
+          const int64_t l = i % width;
+          if (started[l] || w[i] == 0) continue;
+          center[l] = static_cast<double>(x[i]);
+          started[l] = true;
+        }
+        kernels_.add_lines_weighted[r_](x, w, width, m, width, center, count, sum, square);
+      }
+      for (int64_t l = 0; l < width && pass == 0; ++l) {
+        if (count[l] > 0) center[l] += sum[l] / count[l];
+      }
+    }
+    for (int64_t l = 0; l < width; ++l) {
+      const double t = moments && count[l] > 0 ? sum[l] / count[l] : 0;
+      Moments m = {count[l], 0, 0, square[l] - t * t * count[l]};
+      if (m.m2 < 0) m.m2 = 0;
+      if (moments && count[l] > 0) two_sum(center[l], t, m.mean, m.mean_lo);
+      out.set(l, m);
+    }
+  }
+
+  const Work& work_;
+  const Kernels<T>& kernels_;
   const Reduction reduction_;
-  const typename Kernels<T>::AddLines add_lines_;
-  const typename Kernels<T>::AddLinesExact add_lines_exact_;
+  const int r_;
+  const bool in_place_;  // the kernels of x's own type do it
+  const DType type_;     // that they read
+  const int64_t unit_;
+  const typename DirectKernels<T>::AddLines add_lines_;
+  const typename DirectKernels<T>::AddLinesExact add_lines_exact_;
   const Nest& lines_;
   const Nest& line_;
   const double tiny_;

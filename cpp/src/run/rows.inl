@@ -5,9 +5,6 @@
 
 namespace normfast {
 
-// Runs shorter than this are gathered, several to a tile.
-inline constexpr int64_t kShortRun = 64;
-
 template <class T>
 class Rows {
  public:
@@ -24,8 +21,11 @@ class Rows {
         nest_(work.plan.apply),
         follows_(work.plan.affine_follows()) {
     const bool long_runs = nest_.ndim() <= 1 || nest_.inner_size() >= kShortRun;
-    direct_ = long_runs && contiguous<T>(nest_) && reachable<T>(work, work.plan.units) &&
-              reachable<T>(work, nest_);
+    const int64_t unit = work.x.unit();
+    const bool contiguous =
+        nest_.inner_size() == 1 || (nest_.inner_step(kX) == unit && nest_.inner_step(kY) == unit);
+    direct_ = maps_in_place(work, kernels) && long_runs && contiguous &&
+              reachable<T>(work, work.plan.units) && reachable<T>(work, nest_);
     step_ = affine_lies<T>(work, nest_, 0) ? 0 : 1;
     if (!follows_) direct_ &= affine_lies<T>(work, nest_, step_);
   }
@@ -48,14 +48,14 @@ class Rows {
   int64_t part_size() const { return 4; }  // a Moments
 
   void reduce(const Offsets& at, int64_t c, double* part) const {
-    store(sequence_.chunk(work_.x + at[kX], c), part);
+    store(sequence_.chunk(at, c), part);
   }
   void merge_into(const Offsets&, double* total, const double* part) const {
-    store(merge(work_.rule.reduction(), load(total), load(part)), total);
+    store(merge(work_.reduction(), load(total), load(part)), total);
   }
 
   void finish(const Offsets& at, const double* total, State& state) const {
-    state.statistic = finish_statistic<T>(work_, sequence_, at, load(total));
+    state.statistic = sequence_.finish(at, load(total));
     double weight = kNoWeight, bias = kNoBias;
     if (follows_ && work_.weight) weight = *pointer<T>(work_.weight, at[kWeight]);
     if (follows_ && work_.bias) bias = *pointer<T>(work_.bias, at[kBias]);
@@ -79,30 +79,32 @@ class Rows {
   static Moments load(const double* p) { return {p[0], p[1], p[2], p[3]}; }
 
   void apply_direct(const Offsets& at, int64_t begin, int64_t end, const State& state) const {
+    const auto apply_row = kernels_.of(work_.x.type).apply_row;
     for_runs(nest_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
-      const T* x = reinterpret_cast<const T*>(work_.x + at[kX] + o[kX]);
-      T* y = reinterpret_cast<T*>(work_.y + at[kY] + o[kY]);
       const T* w = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight] + o[kWeight]);
       const T* b = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias] + o[kBias]);
-      kernels_.apply_row(x, y, count, state.normalizer, w, b, step_);
+      apply_row(work_.x.data + at[kX] + o[kX], work_.y.data + at[kY] + o[kY], count,
+                state.normalizer, w, b, step_);
     });
   }
 
   void apply_tiles(const Offsets& at, int64_t begin, int64_t end, const State& state) const {
-    T x[kGroup];
-    for (; begin < end; begin += kGroup) {
-      const int64_t stop = std::min(end, begin + kGroup), count = stop - begin;
-      gather(nest_, kX, work_.x + at[kX], begin, stop, x);
-      const AffineTile<T> affine(work_, nest_, at, begin, stop);
+    const auto apply_row = kernels_.of(kTypeOf<T>).apply_row;
+    for_pieces(begin, end, [&](int64_t b, int64_t e) {
+      T x[kGroup];
+      const int64_t count = e - b;
+      fetch_input(work_, kernels_, nest_, at, b, e, x);
+      if (work_.sum) put(kernels_, work_.sum, nest_, kSum, at, b, e, x);
+      const AffineTile<T> affine(work_, nest_, at, b, e);
       if (!state.fits) {
         apply_exact(state.statistic, x, x, count, affine.weight, affine.bias);
       } else if (follows_) {
-        kernels_.apply_row(x, x, count, state.normalizer, nullptr, nullptr, 0);
+        apply_row(x, x, count, state.normalizer, nullptr, nullptr, 0);
       } else {
-        kernels_.apply_row(x, x, count, state.normalizer, affine.weight, affine.bias, 1);
+        apply_row(x, x, count, state.normalizer, affine.weight, affine.bias, 1);
       }
-      scatter(nest_, kY, work_.y + at[kY], begin, stop, x);
-    }
+      finish_output(work_, kernels_, nest_, at, b, e, x);
+    });
   }
 
   const Work& work_;

@@ -46,8 +46,9 @@ struct Statistic {
 // Squares whose mean is below this may have lost digits to underflow; with an eps that dwarfs them
 // it does not matter. Float32 squares are sums of floats, float64 ones of doubles.
 template <class T>
-double tiny_square(double eps) {
-  if (eps >= 0x1p-100) return 0;
+double tiny_square(const Rule& rule) {
+  // What is reported leaves eps out.
+  if (rule.eps >= 0x1p-100 && rule.report == Report::kReciprocal) return 0;
   return sizeof(T) == sizeof(float) ? 0x1p-122 : 0x1p-900;
 }
 
@@ -72,12 +73,12 @@ Statistic finish(const Kernels<T>& kernels, const Rule& rule, const Moments& m, 
 
 template <class T>
 double reported(const Kernels<T>& kernels, const Rule& rule, const Moments& m, const Statistic& s) {
-  if (rule.report == Report::kReciprocal) return s.rstd * s.pre;
-  Rule plain = rule;
-  plain.eps = 0;
+  Rule asked = rule;
+  if (rule.report == Report::kDivisor) asked.eps = 0;
   double divisor, rstd;
-  kernels.divide(&m.m2, 1, divider(plain, m.count, s.pre), &divisor, &rstd);
-  return divisor / s.pre;
+  kernels.divide(&m.m2, 1, divider(asked, m.count, s.pre), &divisor, &rstd);
+  if (rule.report == Report::kDivisor) return divisor / s.pre;
+  return divisor == 0 ? 1 : s.rstd * s.pre;
 }
 
 // The statistic as the fast kernels take it, times weight and plus bias where those are constant

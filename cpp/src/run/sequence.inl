@@ -1,62 +1,123 @@
 // How a sequence is read: group by group, where it lies if it can be, through a tile otherwise.
 #pragma once
 
-#include <algorithm>
-#include <memory>
+#include <limits>
 
 #include "run/stage.hpp"
-#include "run/work.hpp"
 
 namespace normfast {
 
-// Tiles of this thread. A chunk of a row fits, and so does a group of lines of a strip.
+// One statistic of any layout as a sequence that starts at some offsets.
 template <class T>
-T* tile() {
-  thread_local const std::unique_ptr<T[]> memory(new T[kRowChunk]);
-  return memory.get();
+class Sequence {
+ public:
+  Sequence(const Work& work, const Kernels<T>& kernels)
+      : work_(work),
+        kernels_(kernels),
+        direct_(kernels.of(work.x.type)),
+        reduction_(work.reduction()),
+        in_place_(!work.residual() && !work.weighted() &&
+                  direct_.reduce_row[static_cast<int>(reduction_)]),
+        nest_(in_place_ ? work.plan.sequence : work.plan.apply),
+        tiny_(tiny_square<T>(work.rule)),
+        unit_(work.x.unit()),
+        // One statistic aligned, all are where the steps between them are whole elements.
+        aligned_(aligned(work.x.data, nest_, kX, unit_) &&
+                 aligned(work.x.data, work.plan.units, kX, unit_) &&
+                 aligned(work.x.data, work.plan.lanes, kX, unit_)),
+        contiguous_(aligned_ && one_run(nest_, kX, unit_)) {}
+
+  int64_t chunks() const { return (nest_.size() + kRowChunk - 1) / kRowChunk; }
+
+  Moments chunk(const Offsets& at, int64_t c) const { return reduce(reduction_, at, c, 1); }
+
+  // Float64 near the ends of its range: squares overflow or underflow. Then all is taken again,
+  // multiplied by a power of two that brings the largest element near 1.
+  bool out_of_range(const Moments& m) const {
+    if (sizeof(T) < sizeof(double)) return false;
+    if (!(m.m2 <= std::numeric_limits<double>::max())) return true;
+    const Divisor divisor = work_.rule.divisor;
+    // A reciprocal may overflow, where there is one.
+    if (divisor >= Divisor::kL1) return m.m2 > 0 && m.m2 < 0x1p-1000;
+    // Data about a mean of ordinary size cannot differ by so little that squares underflow.
+    return m.m2 < tiny_ * m.count && !(std::fabs(m.mean) > 0x1p-300);
+  }
+
+  // From merged Moments (or what was given) to the map of the statistic at `at`, reporting on the
+  // way.
+  Statistic finish(const Offsets& at, Moments m) const;
+
+ private:
+  Moments reduce(Reduction reduction, const Offsets& at, int64_t c, double pre) const;
+  Moments reduce_in_place(Reduction reduction, const Offsets& at, int64_t begin,
+                          int64_t count) const;
+  Moments rescaled(const Offsets& at, double& pre) const;
+
+  const Work& work_;
+  const Kernels<T>& kernels_;
+  const DirectKernels<T>& direct_;
+  const Reduction reduction_;
+  const bool in_place_;  // the kernels of x's own type do it
+  const Nest& nest_;
+  const double tiny_;
+  const int64_t unit_;
+  const bool aligned_;
+  const bool contiguous_;
+};
+
+template <class T>
+Moments Sequence<T>::reduce(Reduction reduction, const Offsets& at, int64_t c, double pre) const {
+  const int64_t begin = c * kRowChunk;
+  const int64_t count = std::min(nest_.size() - begin, kRowChunk);
+  if (in_place_ && pre == 1) return reduce_in_place(reduction, at, begin, count);
+  T* p = tile<T>();
+  fetch_input(work_, kernels_, nest_, at, begin, begin + count, p);
+  if (pre != 1) {
+    for (int64_t i = 0; i < count; ++i) p[i] *= static_cast<T>(pre);
+  }
+  const int r = static_cast<int>(reduction);
+  if (!work_.weighted()) return kernels_.of(kTypeOf<T>).reduce_row[r](p, nullptr, count, tiny_);
+  double* weights = tile<double, 1>();
+  fetch_weights(work_, nest_, at, begin, begin + count, weights);
+  return kernels_.reduce_weighted[r](p, weights, count);
 }
 
 template <class T>
-Moments Sequence<T>::reduce(typename Kernels<T>::ReduceRow kernel, const char* x, int64_t c,
-                            double pre) const {
-  const int64_t begin = c * kRowChunk;
-  const int64_t count = std::min(nest_.size() - begin, kRowChunk);
-  if (contiguous_ && pre == 1) {
-    return kernel(reinterpret_cast<const T*>(x) + begin, nullptr, count, tiny_);
-  }
-  const T* groups[kRowChunk / kGroup];
-  const bool unit = nest_.inner_step(kX) == static_cast<int64_t>(sizeof(T));
-  if (aligned_ && pre == 1 && unit && nest_.inner_size() >= kGroup) {
+Moments Sequence<T>::reduce_in_place(Reduction reduction, const Offsets& start, int64_t begin,
+                                     int64_t count) const {
+  const auto kernel = direct_.reduce_row[static_cast<int>(reduction)];
+  const char* x = work_.x.data + start[kX];
+  if (contiguous_) return kernel(x + begin * unit_, nullptr, count, tiny_);
+  char* const p = reinterpret_cast<char*>(tile<T>());
+  const bool unit_step = nest_.inner_step(kX) == unit_;
+  if (aligned_ && unit_step && nest_.inner_size() >= kGroup) {
     // Long runs: only the groups that straddle two of them are copied.
+    const void* groups[kRowChunk / kGroup];
     for_runs(nest_, begin, begin + count, [&](int64_t i, const Offsets& at, int64_t n) {
       int64_t g = (i - begin + kGroup - 1) / kGroup;
       for (; g * kGroup < i - begin + n; ++g) {
         const int64_t first = g * kGroup - (i - begin);
         const int64_t size = std::min(count - g * kGroup, kGroup);
         if (first + size <= n) {
-          groups[g] = reinterpret_cast<const T*>(x + at[kX]) + first;
+          groups[g] = x + at[kX] + first * unit_;
         } else {
-          T* p = tile<T>() + g * kGroup;
-          gather(nest_, kX, x, begin + g * kGroup, begin + g * kGroup + size, p);
-          groups[g] = p;
+          char* to = p + g * kGroup * unit_;
+          gather(nest_, kX, x, begin + g * kGroup, begin + g * kGroup + size, unit_, to);
+          groups[g] = to;
         }
       }
     });
     return kernel(nullptr, groups, count, tiny_);
   }
-  T* p = tile<T>();
-  gather(nest_, kX, x, begin, begin + count, p);
-  if (pre != 1) {
-    for (int64_t i = 0; i < count; ++i) p[i] *= static_cast<T>(pre);
-  }
+  gather(nest_, kX, x, begin, begin + count, unit_, p);
   return kernel(p, nullptr, count, tiny_);
 }
 
 template <class T>
-Moments Sequence<T>::rescaled(const char* x, double& pre) const {
+Moments Sequence<T>::rescaled(const Offsets& at, double& pre) const {
   Moments largest = {}, m = {};
   for (int64_t c = 0; c < chunks(); ++c) {
-    largest = merge(Reduction::kMaximum, largest, reduce(largest_, x, c, 1));
+    largest = merge(Reduction::kMaximum, largest, reduce(Reduction::kMaximum, at, c, 1));
   }
   pre = 1;
   if (largest.m2 > 0 && largest.m2 <= std::numeric_limits<double>::max()) {
@@ -64,30 +125,33 @@ Moments Sequence<T>::rescaled(const char* x, double& pre) const {
     std::frexp(largest.m2, &exponent);
     pre = std::ldexp(1.0, std::min(-exponent, 1000));
   }
-  for (int64_t c = 0; c < chunks(); ++c) {
-    m = merge(rule_.reduction(), m, reduce(reduce_, x, c, pre));
-  }
+  for (int64_t c = 0; c < chunks(); ++c) m = merge(reduction_, m, reduce(reduction_, at, c, pre));
   return m;
 }
 
-// From merged Moments (or what was given) to the map of the statistic at `at`, reporting on the
-// way.
 template <class T>
-Statistic finish_statistic(const Work& work, const Sequence<T>& sequence, const Offsets& at,
-                           Moments m) {
+Statistic Sequence<T>::finish(const Offsets& at, Moments m) const {
   const int64_t i = at[kStatistic];
-  if (work.given_rstd) {
-    const Statistic s = {1, work.given_mean[i], 0, work.given_rstd[i]};
-    if (work.mean) work.mean[i] = s.mean;
-    if (work.scale) work.scale[i] = s.rstd;
+  if (work_.given_rstd) {
+    const Statistic s = {1, work_.given_mean[i], 0, work_.given_rstd[i]};
+    if (work_.mean) work_.mean[i] = s.mean;
+    if (work_.scale) work_.scale[i] = s.rstd;
     return s;
   }
+  if (work_.count) work_.count[i] = m.count;
+  if (m.count == 0) {  // nothing was selected
+    if (work_.mean) work_.mean[i] = 0;
+    if (work_.scale) work_.scale[i] = work_.rule.report == Report::kReciprocal ? 1 : 0;
+    if (work_.m2) work_.m2[i] = 0;
+    return {};
+  }
   double pre = 1;
-  if (sequence.out_of_range(m)) m = sequence.rescaled(work.x + at[kX], pre);
-  const Statistic s = finish(sequence.kernels(), work.rule, m, pre);
-  if (work.mean) work.mean[i] = m.mean / pre;
-  if (work.scale) work.scale[i] = reported(sequence.kernels(), work.rule, m, s);
-  if (work.m2) work.m2[i] = m.m2 / pre / pre;
+  if (reduction_ == Reduction::kSums) m = moments_of_sums(m);
+  if (out_of_range(m)) m = rescaled(at, pre);
+  const Statistic s = normfast::finish(kernels_, work_.rule, m, pre);
+  if (work_.mean) work_.mean[i] = m.mean / pre;
+  if (work_.scale) work_.scale[i] = reported(kernels_, work_.rule, m, s);
+  if (work_.m2) work_.m2[i] = m.m2 / pre / pre;
   return s;
 }
 
@@ -100,18 +164,20 @@ void apply_exact(const Statistic& s, const T* x, T* y, int64_t count, const T* w
   }
 }
 
-// Whether every address of x, y, weight and bias in the nest is one of a T.
+// Whether a kernel of x's own type can write y: nothing else is added, applied or written.
 template <class T>
-bool reachable(const Work& work, const Nest& nest) {
-  return aligned<T>(work.x, nest, kX) && aligned<T>(work.y, nest, kY) &&
-         aligned<T>(work.weight, nest, kWeight) && aligned<T>(work.bias, nest, kBias);
+bool maps_in_place(const Work& work, const Kernels<T>& kernels) {
+  return work.x.type == work.y.type && kernels.of(work.x.type).apply_row && !work.addend &&
+         work.activation == Activation::kNone;
 }
 
-// Whether x and y are contiguous along the innermost dimension.
+// Whether every address of x, y, weight and bias in the nest is one of its elements.
 template <class T>
-bool contiguous(const Nest& nest) {
-  const int64_t unit = sizeof(T);
-  return nest.inner_size() == 1 || (nest.inner_step(kX) == unit && nest.inner_step(kY) == unit);
+bool reachable(const Work& work, const Nest& nest) {
+  constexpr int64_t unit = sizeof(T);
+  return aligned(work.x.data, nest, kX, work.x.unit()) &&
+         aligned(work.y.data, nest, kY, work.y.unit()) &&
+         aligned(work.weight, nest, kWeight, unit) && aligned(work.bias, nest, kBias, unit);
 }
 
 template <class T>
@@ -144,7 +210,7 @@ struct AffineTile {
   static const T* take(const char* p, Operand o, const Nest& nest, const Offsets& at, int64_t begin,
                        int64_t end, T* copy) {
     if (!p) return nullptr;
-    gather(nest, o, p + at[o], begin, end, copy);
+    gather(nest, o, p + at[o], begin, end, sizeof(T), copy);
     return copy;
   }
 

@@ -1,57 +1,184 @@
-// Staging: whatever is not contiguous is copied through a tile that stays in cache, so that kernels
-// see contiguous arrays of the computing type only.
+// Staging: whatever is not contiguous, of another type, or a sum is brought into a tile that stays
+// in cache, so that kernels see contiguous arrays only; results go out the same way.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
 
-#include "plan/nest.hpp"
+#include "run/work.hpp"
 
 namespace normfast {
 
-template <class T>
-T read(const char* p) {
-  T value;
-  std::memcpy(&value, p, sizeof value);
-  return value;
+// Runs shorter than this are gathered, several to a tile.
+inline constexpr int64_t kShortRun = 64;
+
+// Tiles of this thread. A chunk of a row fits, and so does a group of lines of a strip.
+template <class T, int kWhich = 0>
+T* tile() {
+  thread_local const std::unique_ptr<T[]> memory(new T[kRowChunk]);
+  return memory.get();
 }
 
-// Elements [begin, end) of the nest, in order.
-template <class T>
-void gather(const Nest& nest, Operand o, const char* base, int64_t begin, int64_t end, T* tile) {
+// ---- as they are ------------------------------------------------------------------------------
+
+template <class U>
+void gather_units(const Nest& nest, Operand o, const char* base, int64_t begin, int64_t end,
+                  char* tile) {
+  constexpr int64_t unit = sizeof(U);
   for_runs(nest, begin, end, [&](int64_t, const Offsets& at, int64_t count) {
     const char* p = base + at[o];
     const int64_t step = nest.inner_step(o);
-    if (step == static_cast<int64_t>(sizeof(T))) {
-      std::memcpy(tile, p, static_cast<std::size_t>(count) * sizeof(T));
+    if (step == unit) {
+      std::memcpy(tile, p, static_cast<std::size_t>(count * unit));
     } else {
-      for (int64_t i = 0; i < count; ++i) tile[i] = read<T>(p + i * step);
+      for (int64_t i = 0; i < count; ++i) std::memcpy(tile + i * unit, p + i * step, sizeof(U));
     }
-    tile += count;
+    tile += count * unit;
   });
 }
 
-template <class T>
-void scatter(const Nest& nest, Operand o, char* base, int64_t begin, int64_t end, const T* tile) {
+template <class U>
+void scatter_units(const Nest& nest, Operand o, char* base, int64_t begin, int64_t end,
+                   const char* tile) {
+  constexpr int64_t unit = sizeof(U);
   for_runs(nest, begin, end, [&](int64_t, const Offsets& at, int64_t count) {
     char* p = base + at[o];
     const int64_t step = nest.inner_step(o);
-    if (step == static_cast<int64_t>(sizeof(T))) {
-      std::memcpy(p, tile, static_cast<std::size_t>(count) * sizeof(T));
+    if (step == unit) {
+      std::memcpy(p, tile, static_cast<std::size_t>(count * unit));
     } else {
-      for (int64_t i = 0; i < count; ++i) std::memcpy(p + i * step, tile + i, sizeof(T));
+      for (int64_t i = 0; i < count; ++i) std::memcpy(p + i * step, tile + i * unit, sizeof(U));
     }
-    tile += count;
+    tile += count * unit;
   });
 }
 
-// Whether kernels may walk an operand directly: all its addresses are those of a T.
-template <class T>
-bool aligned(const char* base, const Nest& nest, Operand o) {
-  bool ok = reinterpret_cast<std::uintptr_t>(base) % sizeof(T) == 0;
-  for (int i = 0; i < nest.ndim(); ++i) {
-    ok &= nest[i].step[o] % static_cast<int64_t>(sizeof(T)) == 0;
-  }
+// Elements [begin, end) of the nest, in order, `unit` bytes each.
+inline void gather(const Nest& nest, Operand o, const char* base, int64_t begin, int64_t end,
+                   int64_t unit, void* tile) {
+  char* to = static_cast<char*>(tile);
+  if (unit == 4) return gather_units<uint32_t>(nest, o, base, begin, end, to);
+  if (unit == 8) return gather_units<uint64_t>(nest, o, base, begin, end, to);
+  if (unit == 2) return gather_units<uint16_t>(nest, o, base, begin, end, to);
+  gather_units<uint8_t>(nest, o, base, begin, end, to);
+}
+
+inline void scatter(const Nest& nest, Operand o, char* base, int64_t begin, int64_t end,
+                    int64_t unit, const void* tile) {
+  const char* from = static_cast<const char*>(tile);
+  if (unit == 4) return scatter_units<uint32_t>(nest, o, base, begin, end, from);
+  if (unit == 8) return scatter_units<uint64_t>(nest, o, base, begin, end, from);
+  scatter_units<uint16_t>(nest, o, base, begin, end, from);
+}
+
+// Whether kernels may walk an operand directly: all its addresses are those of such an element.
+inline bool aligned(const char* base, const Nest& nest, Operand o, int64_t unit) {
+  bool ok = reinterpret_cast<std::uintptr_t>(base) % static_cast<std::uintptr_t>(unit) == 0;
+  for (int i = 0; i < nest.ndim(); ++i) ok &= nest[i].step[o] % unit == 0;
   return ok;
+}
+
+// Whether the nest is one run of neighbours.
+inline bool one_run(const Nest& nest, Operand o, int64_t unit) {
+  return nest.ndim() <= 1 && (nest.size() == 1 || nest.inner_step(o) == unit);
+}
+
+// ---- in the computing type --------------------------------------------------------------------
+
+// body(first element of a piece, its nest position, count): pieces of at most kGroup elements.
+template <class Body>
+void for_pieces(int64_t begin, int64_t end, Body body) {
+  for (int64_t b = begin; b < end; b += kGroup) body(b, std::min(end, b + kGroup));
+}
+
+template <class T>
+void fetch(const Kernels<T>& kernels, const Array& array, const Nest& nest, Operand o,
+           const Offsets& start, int64_t begin, int64_t end, T* tile) {
+  const char* base = array.data + start[o];
+  const int64_t unit = array.unit();
+  if (array.type == kTypeOf<T>) return gather(nest, o, base, begin, end, unit, tile);
+  const auto widen = kernels.widen[static_cast<int>(array.type)];
+  if (nest.inner_step(o) == unit && nest.inner_size() >= kShortRun) {
+    for_runs(nest, begin, end, [&](int64_t i, const Offsets& at, int64_t count) {
+      widen(base + at[o], tile + (i - begin), count);
+    });
+    return;
+  }
+  for_pieces(begin, end, [&](int64_t b, int64_t e) {
+    alignas(8) char raw[kGroup * 8];
+    gather(nest, o, base, b, e, unit, raw);
+    widen(raw, tile + (b - begin), e - b);
+  });
+}
+
+template <class T>
+void put(const Kernels<T>& kernels, const Array& array, const Nest& nest, Operand o,
+         const Offsets& start, int64_t begin, int64_t end, const T* tile) {
+  char* base = array.data + start[o];
+  const int64_t unit = array.unit();
+  if (array.type == kTypeOf<T>) return scatter(nest, o, base, begin, end, unit, tile);
+  const auto narrow = kernels.narrow[static_cast<int>(array.type)];
+  if (nest.inner_step(o) == unit && nest.inner_size() >= kShortRun) {
+    for_runs(nest, begin, end, [&](int64_t i, const Offsets& at, int64_t count) {
+      narrow(tile + (i - begin), base + at[o], count);
+    });
+    return;
+  }
+  for_pieces(begin, end, [&](int64_t b, int64_t e) {
+    alignas(8) char raw[kGroup * 8];
+    narrow(tile + (b - begin), raw, e - b);
+    scatter(nest, o, base, b, e, unit, raw);
+  });
+}
+
+// Adds the addend to a tile.
+template <class T>
+void add_addend(const Work& work, const Kernels<T>& kernels, const Nest& nest, const Offsets& start,
+                int64_t begin, int64_t end, T* tile) {
+  for_pieces(begin, end, [&](int64_t b, int64_t e) {
+    T other[kGroup];
+    fetch(kernels, work.addend, nest, kAddend, start, b, e, other);
+    kernels.add(other, tile + (b - begin), e - b);
+  });
+}
+
+// What is normalised: x, or x and its residual.
+template <class T>
+void fetch_input(const Work& work, const Kernels<T>& kernels, const Nest& nest,
+                 const Offsets& start, int64_t begin, int64_t end, T* tile) {
+  fetch(kernels, work.x, nest, kX, start, begin, end, tile);
+  if (work.residual()) add_addend(work, kernels, nest, start, begin, end, tile);
+}
+
+// What comes after the map: addition, activation, and the way out.
+template <class T>
+void finish_output(const Work& work, const Kernels<T>& kernels, const Nest& nest,
+                   const Offsets& start, int64_t begin, int64_t end, T* tile) {
+  if (work.addend && !work.addend_is_residual) {
+    add_addend(work, kernels, nest, start, begin, end, tile);
+  }
+  if (const auto activate = kernels.activate[static_cast<int>(work.activation)]) {
+    activate(tile, end - begin);
+  }
+  put(kernels, work.y, nest, kY, start, begin, end, tile);
+}
+
+// The weight each element counts by: its sample weight, or 1; 0 where it is not selected.
+inline void fetch_weights(const Work& work, const Nest& nest, const Offsets& start, int64_t begin,
+                          int64_t end, double* tile) {
+  if (work.sample_weight) {
+    gather(nest, kSampleWeight, work.sample_weight + start[kSampleWeight], begin, end,
+           sizeof(double), tile);
+  } else {
+    std::fill_n(tile, end - begin, 1.0);
+  }
+  if (!work.where) return;
+  for_pieces(begin, end, [&](int64_t b, int64_t e) {
+    uint8_t selected[kGroup];
+    gather(nest, kWhere, work.where + start[kWhere], b, e, 1, selected);
+    for (int64_t i = 0; i < e - b; ++i) tile[b - begin + i] = selected[i] ? tile[b - begin + i] : 0;
+  });
 }
 
 }  // namespace normfast

@@ -4,6 +4,9 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
+
+#include "simd/half.hpp"
 
 namespace normfast {
 namespace {
@@ -21,6 +24,34 @@ __m256i mask32(int64_t count, int half) {
 
 __m256i mask64(int64_t count, int half) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask64 + 8 - count + 4 * half));
+}
+
+// Eight numbers of sixteen bits to and from floats.
+__m256 widen8(const Half* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+__m256 widen8(const BFloat16* p) {
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+
+void narrow8(__m256 v, Half* p) {
+  const __m128i bits = _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bits);
+}
+
+void narrow8(__m256 v, BFloat16* p) {
+  const __m256i bits = _mm256_castps_si256(v);
+  const __m256i high = _mm256_srli_epi32(bits, 16);
+  const __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+  const __m256i half = _mm256_add_epi32(_mm256_set1_epi32(0x7fff), odd);
+  const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+  const __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+  const __m256 nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
+  const __m256i r = _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(nan));
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(r, r), 0xd8);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
 }
 
 struct F32 {
@@ -41,6 +72,31 @@ struct F32 {
     _mm256_maskstore_ps(p, mask32(count, 0), lo);
     _mm256_maskstore_ps(p + 8, mask32(count, 1), hi);
   }
+  template <class H>
+    requires(sizeof(H) == 2)
+  static F32 load(const H* p) {
+    return {widen8(p), widen8(p + 8)};
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  static F32 load(const H* p, int64_t count) {
+    H some[16] = {};
+    std::memcpy(some, p, static_cast<std::size_t>(count) * sizeof(H));
+    return load(some);
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void store(H* p) const {
+    narrow8(lo, p);
+    narrow8(hi, p + 8);
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void store(H* p, int64_t count) const {
+    H some[16];
+    store(some);
+    std::memcpy(p, some, static_cast<std::size_t>(count) * sizeof(H));
+  }
   friend F32 operator+(F32 a, F32 b) {
     return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
   }
@@ -49,6 +105,9 @@ struct F32 {
   }
   friend F32 operator*(F32 a, F32 b) {
     return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+  }
+  friend F32 operator/(F32 a, F32 b) {
+    return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
   }
 };
 
@@ -78,6 +137,9 @@ struct F64 {
   }
   friend F64 operator*(F64 a, F64 b) {
     return {_mm256_mul_pd(a.lo, b.lo), _mm256_mul_pd(a.hi, b.hi)};
+  }
+  friend F64 operator/(F64 a, F64 b) {
+    return {_mm256_div_pd(a.lo, b.lo), _mm256_div_pd(a.hi, b.hi)};
   }
 };
 
@@ -113,6 +175,41 @@ F64 max_magnitude(F64 a, F64 b) {
     return _mm256_blendv_pd(p, q, _mm256_castsi256_pd(greater));
   };
   return {larger(a.lo, b.lo), larger(a.hi, b.hi)};
+}
+
+F32 larger(F32 a, F32 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+F64 larger(F64 a, F64 b) { return {_mm256_max_pd(a.lo, b.lo), _mm256_max_pd(a.hi, b.hi)}; }
+F32 smaller(F32 a, F32 b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
+F64 smaller(F64 a, F64 b) { return {_mm256_min_pd(a.lo, b.lo), _mm256_min_pd(a.hi, b.hi)}; }
+
+F32 where_negative(F32 by, F32 a, F32 b) {
+  return {_mm256_blendv_ps(b.lo, a.lo, by.lo), _mm256_blendv_ps(b.hi, a.hi, by.hi)};
+}
+
+F64 where_negative(F64 by, F64 a, F64 b) {
+  return {_mm256_blendv_pd(b.lo, a.lo, by.lo), _mm256_blendv_pd(b.hi, a.hi, by.hi)};
+}
+
+F64 where_nonzero(F64 by, F64 a) {
+  const __m256d zero = _mm256_setzero_pd();
+  return {_mm256_and_pd(a.lo, _mm256_cmp_pd(by.lo, zero, _CMP_NEQ_UQ)),
+          _mm256_and_pd(a.hi, _mm256_cmp_pd(by.hi, zero, _CMP_NEQ_UQ))};
+}
+
+F32 times_power_of_two(F32 a, F32 t) {
+  const auto times = [](__m256 v, __m256 k) {
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_castps_si256(v), _mm256_slli_epi32(_mm256_castps_si256(k), 23)));
+  };
+  return {times(a.lo, t.lo), times(a.hi, t.hi)};
+}
+
+F64 times_power_of_two(F64 a, F64 t) {
+  const auto times = [](__m256d v, __m256d k) {
+    return _mm256_castsi256_pd(
+        _mm256_add_epi64(_mm256_castpd_si256(v), _mm256_slli_epi64(_mm256_castpd_si256(k), 52)));
+  };
+  return {times(a.lo, t.lo), times(a.hi, t.hi)};
 }
 
 F32 keep(F32 a, int64_t count) {

@@ -5,11 +5,34 @@
 
 #include <cstdint>
 
+#include "simd/half.hpp"
+
 namespace normfast {
 namespace {
 
 __mmask16 first16(int64_t count) { return static_cast<__mmask16>(_bzhi_u32(0xffffu, count)); }
 __mmask8 first8(int64_t count) { return static_cast<__mmask8>(_bzhi_u32(0xffu, count)); }
+
+// Sixteen numbers of sixteen bits to and from floats.
+__m512 widen16(const Half*, __m256i bits) { return _mm512_cvtph_ps(bits); }
+__m512 widen16(const BFloat16*, __m256i bits) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+__m256i narrow16(const Half*, __m512 v) {
+  return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// Not vcvtneps2bf16, which flushes subnormals.
+__m256i narrow16(const BFloat16*, __m512 v) {
+  const __m512i bits = _mm512_castps_si512(v);
+  const __m512i high = _mm512_srli_epi32(bits, 16);
+  const __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+  const __m512i half = _mm512_add_epi32(_mm512_set1_epi32(0x7fff), odd);
+  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, half), 16);
+  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  return _mm512_cvtepi32_epi16(_mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40)));
+}
 
 struct F32 {
   using Element = float;
@@ -23,9 +46,30 @@ struct F32 {
   }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store(float* p, int64_t count) const { _mm512_mask_storeu_ps(p, first16(count), v); }
+  template <class H>
+    requires(sizeof(H) == 2)
+  static F32 load(const H* p) {
+    return {widen16(p, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  static F32 load(const H* p, int64_t count) {
+    return {widen16(p, _mm256_maskz_loadu_epi16(first16(count), p))};
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void store(H* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow16(p, v));
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void store(H* p, int64_t count) const {
+    _mm256_mask_storeu_epi16(p, first16(count), narrow16(p, v));
+  }
   friend F32 operator+(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
   friend F32 operator-(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
   friend F32 operator*(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+  friend F32 operator/(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
 };
 
 struct F64 {
@@ -43,6 +87,7 @@ struct F64 {
   friend F64 operator+(F64 a, F64 b) { return {_mm512_add_pd(a.v, b.v)}; }
   friend F64 operator-(F64 a, F64 b) { return {_mm512_sub_pd(a.v, b.v)}; }
   friend F64 operator*(F64 a, F64 b) { return {_mm512_mul_pd(a.v, b.v)}; }
+  friend F64 operator/(F64 a, F64 b) { return {_mm512_div_pd(a.v, b.v)}; }
 };
 
 F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
@@ -59,6 +104,33 @@ F32 max_magnitude(F32 a, F32 b) {
 F64 max_magnitude(F64 a, F64 b) {
   return {
       _mm512_castsi512_pd(_mm512_max_epi64(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v)))};
+}
+
+F32 larger(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
+F64 larger(F64 a, F64 b) { return {_mm512_max_pd(a.v, b.v)}; }
+F32 smaller(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
+F64 smaller(F64 a, F64 b) { return {_mm512_min_pd(a.v, b.v)}; }
+
+F32 where_negative(F32 by, F32 a, F32 b) {
+  return {_mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(by.v)), b.v, a.v)};
+}
+
+F64 where_negative(F64 by, F64 a, F64 b) {
+  return {_mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(by.v)), b.v, a.v)};
+}
+
+F64 where_nonzero(F64 by, F64 a) {
+  return {_mm512_maskz_mov_pd(_mm512_cmp_pd_mask(by.v, _mm512_setzero_pd(), _CMP_NEQ_UQ), a.v)};
+}
+
+F32 times_power_of_two(F32 a, F32 t) {
+  return {_mm512_castsi512_ps(
+      _mm512_add_epi32(_mm512_castps_si512(a.v), _mm512_slli_epi32(_mm512_castps_si512(t.v), 23)))};
+}
+
+F64 times_power_of_two(F64 a, F64 t) {
+  return {_mm512_castsi512_pd(
+      _mm512_add_epi64(_mm512_castpd_si512(a.v), _mm512_slli_epi64(_mm512_castpd_si512(t.v), 52)))};
 }
 
 F32 keep(F32 a, int64_t count) { return {_mm512_maskz_mov_ps(first16(count), a.v)}; }

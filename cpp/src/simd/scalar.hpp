@@ -5,9 +5,12 @@
 // once an ISA and the linker must never take one ISA's copy for another's.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+
+#include "simd/half.hpp"
 
 namespace normfast {
 namespace {
@@ -49,6 +52,34 @@ struct Array {
     for (int i = 0; i < N; ++i) a.lane[i] *= b.lane[i];
     return a;
   }
+  friend Array operator/(Array a, Array b) {
+    for (int i = 0; i < N; ++i) a.lane[i] /= b.lane[i];
+    return a;
+  }
+
+  // Sixteen-bit storage is widened on the way in and rounded to nearest even on the way out.
+  template <class H>
+    requires(sizeof(H) == 2)
+  static Array load(const H* p) {
+    return load(p, N);
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  static Array load(const H* p, int64_t count) {
+    Array r = set(0);
+    for (int64_t i = 0; i < count; ++i) r.lane[i] = to_float(p[i]);
+    return r;
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void store(H* p) const {
+    store(p, N);
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void store(H* p, int64_t count) const {
+    for (int64_t i = 0; i < count; ++i) p[i] = from_float<H>(lane[i]);
+  }
 };
 
 using F32 = Array<float, 16>;
@@ -73,6 +104,50 @@ Array<T, N> max_magnitude(Array<T, N> a, Array<T, N> b) {
   for (int i = 0; i < N; ++i) {
     const bool larger = b.lane[i] > a.lane[i] || b.lane[i] != b.lane[i];
     if (larger && a.lane[i] == a.lane[i]) a.lane[i] = b.lane[i];
+  }
+  return a;
+}
+
+// a > b ? a : b, and a < b ? a : b: where either is a NaN, b.
+template <class T, int N>
+Array<T, N> larger(Array<T, N> a, Array<T, N> b) {
+  for (int i = 0; i < N; ++i) a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+  return a;
+}
+
+template <class T, int N>
+Array<T, N> smaller(Array<T, N> a, Array<T, N> b) {
+  for (int i = 0; i < N; ++i) a.lane[i] = a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i];
+  return a;
+}
+
+// a where the sign bit of `by` is set, else b.
+template <class T, int N>
+Array<T, N> where_negative(Array<T, N> by, Array<T, N> a, Array<T, N> b) {
+  for (int i = 0; i < N; ++i) b.lane[i] = std::signbit(by.lane[i]) ? a.lane[i] : b.lane[i];
+  return b;
+}
+
+// a where `by` is not zero, else 0.
+template <class T, int N>
+Array<T, N> where_nonzero(Array<T, N> by, Array<T, N> a) {
+  for (int i = 0; i < N; ++i) a.lane[i] = by.lane[i] != 0 ? a.lane[i] : 0;
+  return a;
+}
+
+// a * 2^k, where the low bits of t are the integer k and all stays in the normal range.
+F32 times_power_of_two(F32 a, F32 t) {
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t k = std::bit_cast<uint32_t>(t.lane[i]) << 23;
+    a.lane[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(a.lane[i]) + k);
+  }
+  return a;
+}
+
+F64 times_power_of_two(F64 a, F64 t) {
+  for (int i = 0; i < 8; ++i) {
+    const uint64_t k = std::bit_cast<uint64_t>(t.lane[i]) << 52;
+    a.lane[i] = std::bit_cast<double>(std::bit_cast<uint64_t>(a.lane[i]) + k);
   }
   return a;
 }

@@ -1,0 +1,74 @@
+// Storage types to the computing type and back: the loops that tiles go through where a kernel does
+// not widen by itself.
+
+namespace normfast {
+namespace {
+
+template <class X, class T>
+void widen(const void* from, T* y, int64_t count) noexcept {
+  const X* x = static_cast<const X*>(from);
+  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<T>(x[i]);
+}
+
+template <class H>
+void widen_half(const void* from, float* y, int64_t count) noexcept {
+  const H* x = static_cast<const H*>(from);
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) F32::load(x + i).store(y + i);
+  if (i < count) F32::load(x + i, count - i).store(y + i, count - i);
+}
+
+template <class H>
+void widen_half(const void* from, double* y, int64_t count) noexcept {
+  const H* x = static_cast<const H*>(from);
+  for (int64_t i = 0; i < count; i += 8) {
+    const int64_t m = count - i < 8 ? count - i : 8;
+    widen_low(F32::load(x + i, m)).store(y + i, m);
+  }
+}
+
+template <class Y, class T>
+void narrow(const T* x, void* to, int64_t count) noexcept {
+  Y* y = static_cast<Y*>(to);
+  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<Y>(x[i]);
+}
+
+template <class H>
+void narrow_half(const float* x, void* to, int64_t count) noexcept {
+  H* y = static_cast<H*>(to);
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) F32::load(x + i).store(y + i);
+  if (i < count) F32::load(x + i, count - i).store(y + i, count - i);
+}
+
+// Rounded to odd on the way through float32, so that the second rounding is the only one that
+// shows.
+float round_to_odd(double v) {
+  const float near = static_cast<float>(v);
+  const double back = near;
+  uint32_t bits = __builtin_bit_cast(uint32_t, near);
+  const uint32_t inexact = back != v ? 1u : 0u, even = ~bits & 1;
+  const uint32_t beyond = __builtin_fabs(back) > __builtin_fabs(v) ? 1u : 0u;
+  const uint32_t number = v == v ? 1u : 0u;
+  bits += (inexact & even & number) * (1 - 2 * beyond);
+  return __builtin_bit_cast(float, bits);
+}
+
+template <class H>
+void narrow_half(const double* x, void* to, int64_t count) noexcept {
+  H* y = static_cast<H*>(to);
+  float odd[16];
+  for (int64_t i = 0; i < count; i += 16) {
+    const int64_t m = count - i < 16 ? count - i : 16;
+    for (int64_t k = 0; k < m; ++k) odd[k] = round_to_odd(x[i + k]);
+    F32::load(odd, m).store(y + i, m);
+  }
+}
+
+template <class T>
+void add_run(const T* x, T* y, int64_t count) noexcept {
+  for (int64_t i = 0; i < count; ++i) y[i] += x[i];
+}
+
+}  // namespace
+}  // namespace normfast

@@ -1,0 +1,120 @@
+#include "run/pixels.hpp"
+
+#include <vector>
+
+#include "parallel/parallel.hpp"
+#include "run/sequence.inl"
+
+namespace normfast {
+namespace {
+
+constexpr int kSplit = 4;  // channels that are split or joined at once, at most
+
+int index_of(int64_t unit) { return unit == 1 ? 0 : unit == 2 ? 1 : unit == 4 ? 2 : 3; }
+
+template <class T>
+class Pass {
+ public:
+  Pass(const Pixels& p, const KernelTable& table, const Kernels<T>& kernels)
+      : p_(p),
+        kernels_(kernels),
+        split_(interleaved(p.x, kX, p.x_step) ? table.split[index_of(p.x.unit())] : nullptr),
+        join_(interleaved(p.y, kY, p.y_step) ? table.join[index_of(p.y.unit())] : nullptr),
+        statistics_(static_cast<std::size_t>(p.channels)),
+        maps_(static_cast<std::size_t>(p.channels)),
+        fits_(static_cast<std::size_t>(p.channels)) {
+    for (std::size_t c = 0; c < statistics_.size(); ++c) {
+      statistics_[c] = {1, p.mean[c], 0, p.rstd[c]};
+      fits_[c] = fold(kernels, statistics_[c], kNoWeight, kNoBias, maps_[c]);
+    }
+  }
+
+  void operator()(int64_t begin, int64_t end) const {
+    for_runs(p_.nest, begin, end, [&](int64_t, const Offsets& at, int64_t count) {
+      for_pieces(0, count, [&](int64_t b, int64_t e) {
+        Offsets o = at;
+        if (p_.nest.ndim() > 0) o.add(p_.nest.inner().step, b);
+        piece(o, e - b);
+      });
+    });
+  }
+
+ private:
+  // Split and join count elements by their unit, so both take any address.
+  bool interleaved(const Array& a, Operand o, int64_t step) const {
+    return p_.channels >= 2 && p_.channels <= kSplit && step == a.unit() &&
+           (p_.nest.size() == 1 || p_.nest.inner_step(o) == p_.channels * a.unit()) &&
+           reinterpret_cast<std::uintptr_t>(a.data) % static_cast<std::uintptr_t>(a.unit()) == 0 &&
+           aligned(a.data, p_.nest, o, a.unit());
+  }
+
+  void piece(const Offsets& at, int64_t count) const {
+    alignas(64) char split[kSplit * kGroup * 8], joined[kSplit * kGroup * 8], raw[kGroup * 8];
+    const int64_t x_unit = p_.x.unit(), y_unit = p_.y.unit();
+    const char* x = p_.x.data + at[kX];
+    char* y = p_.y.data + at[kY];
+    if (split_) split_(x, count, p_.channels, split);
+    const auto widen = kernels_.widen[static_cast<int>(p_.x.type)];
+    const auto narrow = kernels_.narrow[static_cast<int>(p_.y.type)];
+    for (int c = 0; c < p_.channels; ++c) {
+      const char* from = split + p_.from[c] * kGroup * x_unit;
+      if (!split_) from = line(x + p_.from[c] * p_.x_step, count, raw);
+      T tile[kGroup];
+      widen(from, tile, count);
+      const bool beside = y_unit == step(kY);
+      char* to = join_ ? joined + c * kGroup * y_unit : beside ? y + c * p_.y_step : raw;
+      map(static_cast<std::size_t>(c), tile, count);
+      narrow(tile, to, count);
+      if (!join_ && !beside) scatter_line(raw, count, y + c * p_.y_step);
+    }
+    if (join_) join_(joined, count, p_.channels, y);
+  }
+
+  int64_t step(Operand o) const { return p_.nest.size() == 1 ? 0 : p_.nest.inner_step(o); }
+
+  // One channel of consecutive pixels.
+  const char* line(const char* x, int64_t count, char* raw) const {
+    if (step(kX) == p_.x.unit()) return x;
+    gather(along(kX, count), kX, x, 0, count, p_.x.unit(), raw);
+    return raw;
+  }
+  void scatter_line(const char* raw, int64_t count, char* y) const {
+    scatter(along(kY, count), kY, y, 0, count, p_.y.unit(), raw);
+  }
+  Nest along(Operand o, int64_t count) const {
+    Dim dim = {count, Offsets::zero()};
+    dim.step.at[o] = step(o);
+    Nest nest;
+    nest.push(dim);
+    return nest;
+  }
+
+  void map(std::size_t c, T* tile, int64_t count) const {
+    if (fits_[c]) {
+      kernels_.of(kTypeOf<T>).apply_row(tile, tile, count, maps_[c], nullptr, nullptr, 0);
+    } else {
+      apply_exact<T>(statistics_[c], tile, tile, count, nullptr, nullptr);
+    }
+  }
+
+  const Pixels& p_;
+  const Kernels<T>& kernels_;
+  const KernelTable::SplitPixels split_;  // null: not interleaved
+  const KernelTable::JoinPixels join_;
+  std::vector<Statistic> statistics_;
+  std::vector<Normalizer<T>> maps_;
+  std::vector<char> fits_;
+};
+
+}  // namespace
+
+template <class T>
+void run(const Pixels& pixels, const KernelTable& table, const Kernels<T>& kernels) {
+  const Pass<T> pass(pixels, table, kernels);
+  parallel_for(pixels.threads, pixels.nest.size(), pass);
+}
+
+template void run<float>(const Pixels&, const KernelTable&, const Kernels<float>&);
+template void run<double>(const Pixels&, const KernelTable&, const Kernels<double>&);
+
+}  // namespace normfast
