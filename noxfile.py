@@ -107,26 +107,57 @@ def library(name: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-@nox.session(default=False)
-def sanitizers(session: nox.Session) -> None:
-    """Every C++ and Python test under the address and undefined behaviour sanitizers (g++)."""
-    flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-    run_cpp_tests(session, "-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DCMAKE_CXX_FLAGS={flags}")
+SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+# These measure the memory of the process, most of which is the sanitizer's here.
+NOT_SANITIZED = (
+    "--deselect=tests/python/test_layouts.py::test_data_is_not_copied",
+    "--deselect=tests/python/test_process.py::test_the_result_does_not_hold_on_to_memory",
+)
+
+
+def install_sanitized(session: nox.Session, flags: str = "") -> dict[str, str]:
+    """Install under the address and undefined behaviour sanitizers (g++); what Python needs."""
     session.install(
         *group("test"),
-        "-Ccmake.build-type=RelWithDebInfo",
-        f"-Ccmake.define.CMAKE_CXX_FLAGS={flags}",
+        "-Ccmake.build-type=None",
+        f"-Ccmake.define.CMAKE_CXX_FLAGS={SANITIZERS} {flags}",
         ".[cli,examples]",
     )
     # Python is not instrumented: the runtime is loaded first, and Python's own leaks are its own.
     preload = f"{library('libasan.so')} {library('libstdc++.so.6')}"
-    session.run(
-        "pytest",
-        # These measure the memory of the process, most of which is the sanitizer's here.
-        "--deselect=tests/python/test_layouts.py::test_data_is_not_copied",
-        "--deselect=tests/python/test_process.py::test_the_result_does_not_hold_on_to_memory",
-        env={"LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"},
-    )
+    return {"LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """The tests that stray most in memory, under the address sanitizer: `sanitizers` in short."""
+    env = install_sanitized(session, "-O1 -g1")
+    names = ("fuzz", "layouts", "bad_input", "bad_out", "operations")
+    tests = [f"tests/python/test_{name}.py" for name in names]
+    session.run("pytest", *NOT_SANITIZED, *tests, env=env)
+
+
+@nox.session(default=False)
+def sanitizers(session: nox.Session) -> None:
+    """Every C++ and Python test, and the fuzzer for a minute, under the sanitizers."""
+    run_cpp_tests(session, "-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DCMAKE_CXX_FLAGS={SANITIZERS}")
+    env = install_sanitized(session, "-O2 -g")
+    session.run("pytest", *NOT_SANITIZED, env=env)
+    session.run("python", "tests/fuzz/fuzz.py", "--seconds=60", env=env)
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Random calls under the sanitizers: `nox -s fuzz -- --seconds 1800`."""
+    env = install_sanitized(session, "-O2 -g")
+    session.run("python", "tests/fuzz/fuzz.py", *session.posargs, env=env)
+
+
+@nox.session(default=False)
+def large(session: nox.Session) -> None:
+    """Arrays of more than 2^31 elements: 12 GB of memory and some minutes."""
+    session.install("pytest", ".")
+    session.run("pytest", "tests/large", *session.posargs)
 
 
 @nox.session(default=False)

@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from refusals import (
     BUFFERS,
+    CHANNELS,
     PARAMETERS,
     STATISTICS,
     WITH_BUFFERS,
     WITH_OUT,
+    WITH_RESIDUAL,
     both,
     check,
     each_not_array,
@@ -37,6 +40,23 @@ def test_out_must_have_the_shape_of_x(operation: str, shape: tuple[int, ...]) ->
 @pytest.mark.parametrize("dtype", ["float64", "int32", "float16", "object", ">f4", "complex64"])
 def test_out_must_have_the_dtype_of_x(operation: str, dtype: str) -> None:
     check(TypeError, operation, "out", out=np.zeros((4, 6, 5), dtype))
+
+
+@pytest.mark.parametrize("operation", WITH_OUT)
+def test_out_must_have_the_dtype_that_is_asked_for(operation: str) -> None:
+    for dtype in ("float64", "float16", ml_dtypes.bfloat16):
+        check(TypeError, operation, "out", dtype=dtype)
+        half = np.zeros((4, 6, 5), dtype)
+        check(TypeError, operation, "out", **{the_array(operation): half})
+        check(TypeError, operation, "out", dtype="float32", out=half)
+
+
+def test_out_of_integers_is_never_right() -> None:
+    for integer in ("uint8", "int16", "int32"):
+        x = np.zeros((4, 6, 5), integer)
+        check(TypeError, "standardize", "out", x=x, out=x)
+        check(TypeError, "standardize", "out", x=x, out=np.zeros((4, 6, 5), np.float16))
+    check(TypeError, "standardize", "float64", x=np.zeros((4, 6, 5), "int32"))
 
 
 @each_not_array
@@ -106,6 +126,18 @@ def test_out_may_not_overlap_the_input(operation: str, overlap: str) -> None:
 
 
 @pytest.mark.parametrize("operation", WITH_OUT)
+def test_out_may_not_share_memory_with_an_input_of_another_size(operation: str) -> None:
+    """From the same first byte, but what is written would be read later."""
+    name = the_array(operation)
+    out = np.arange(120, dtype=np.float32).reshape(4, 6, 5)
+    half = out.reshape(-1).view(np.float16)[:120].reshape(4, 6, 5)
+    check(ValueError, operation, "out", **{name: half}, out=out, dtype=np.float32)
+    single = np.arange(120, dtype=np.float32).reshape(4, 6, 5)
+    half = single.reshape(-1).view(np.float16)[:120].reshape(4, 6, 5)
+    check(ValueError, operation, "out", **{name: single}, out=half, dtype=np.float16)
+
+
+@pytest.mark.parametrize("operation", WITH_OUT)
 def test_out_may_not_overlap_itself(operation: str) -> None:
     buffer = np.arange(30, dtype=np.float32)
     out = as_strided(buffer, (4, 6, 5), (0, 20, 4))
@@ -129,6 +161,69 @@ def test_out_may_not_overlap_a_parameter(operation: str, name: str) -> None:
             "out": buffer.reshape(4, 6, 5),
         },
     )
+
+
+ADDED = [(op, "residual") for op in WITH_RESIDUAL] + [(op, "add") for op in CHANNELS]
+
+
+@pytest.mark.parametrize("overlap", ["shifted by one", "backwards", "another step"])
+@pytest.mark.parametrize(("operation", "name"), ADDED)
+def test_out_may_not_overlap_what_is_added(operation: str, name: str, overlap: str) -> None:
+    added, out = OVERLAPS[overlap](np.arange(1000, dtype=np.float32))
+    check(ValueError, operation, "out", **{name: added}, out=out)
+
+
+@pytest.mark.parametrize("operation", [*WITH_RESIDUAL, *CHANNELS, "normalize", "standardize"])
+def test_out_may_not_overlap_the_mask(operation: str) -> None:
+    out = np.ones(120, np.float32)
+    mask = out.view(bool)[7:127].reshape(4, 6, 5)
+    check(ValueError, operation, "where", where=mask, out=out.reshape(4, 6, 5))
+
+
+@pytest.mark.parametrize("operation", [*WITH_RESIDUAL, *CHANNELS, "standardize"])
+def test_out_may_not_overlap_the_sample_weights(operation: str) -> None:
+    out = np.ones((4, 6, 5), np.float32)
+    check(ValueError, operation, "sample_weight", sample_weight=out[0], out=out)
+    check(ValueError, operation, "sample_weight", sample_weight=out, out=out)
+
+
+@pytest.mark.parametrize("operation", WITH_RESIDUAL)
+def test_the_pair_of_outs_must_fit(operation: str) -> None:
+    residual = np.ones((4, 6, 5), np.float32)
+    y, total = np.full((2, 4, 6, 5), 7, np.float32)
+
+    def refuse(error: type[Exception], name: str, out: Any, **more: Any) -> None:
+        check(error, operation, name, **{"residual": residual, "out": out, **more})
+        assert np.all(y == 7)
+        assert np.all(total == 7)
+
+    refuse(TypeError, "out", (y, total), residual=None)
+    for wrong in [(), (y,), (y, total, total), [y, total]]:
+        refuse(TypeError, "out", wrong)
+    refuse(TypeError, "sum", (y, 5))
+    refuse(ValueError, "sum", (y, total[:3]))
+    refuse(TypeError, "sum", (y, total.astype(np.float64)))
+    refuse(TypeError, "sum", (y, total), residual=residual.astype(np.float64))
+    refuse(TypeError, "out", (y, total), dtype=np.float16)
+    refuse(ValueError, "sum", (y, y))
+    frozen = total.copy()
+    frozen.flags.writeable = False
+    refuse(ValueError, "sum", (y, frozen))
+
+
+@pytest.mark.parametrize("operation", WITH_RESIDUAL)
+def test_the_sum_may_not_overlap_anything_but_a_whole_input(operation: str) -> None:
+    memory = np.full(300, 7, np.float32)
+    whole, shifted = memory[:120].reshape(4, 6, 5), memory[1:121].reshape(4, 6, 5)
+    apart = {name: np.full((4, 6, 5), 7, np.float32) for name in ("x", "residual", "out")}
+    for name in ("x", "residual"):
+        check(ValueError, operation, "sum", **apart | {name: whole, "out": (apart["out"], shifted)})
+    check(ValueError, operation, "sum", **apart | {"out": (whole, shifted)})
+    weight = memory[3:8]
+    check(
+        ValueError, operation, "weight", **apart | {"weight": weight, "out": (apart["out"], whole)}
+    )
+    assert np.all(memory == 7)
 
 
 @pytest.mark.parametrize("operation", WITH_BUFFERS)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import normfast as nf
-from normfast import functional
+from normfast import functional, linear
 
-FUNCTIONS = [getattr(functional, name) for name in functional.__all__]
+NAMES = [*functional.__all__, *linear.__all__]
+FUNCTIONS = [getattr(nf, name) for name in NAMES]
 
 
 @pytest.mark.parametrize("documented", [nf, *FUNCTIONS], ids=lambda d: d.__name__)
@@ -35,4 +36,4 @@ def test_every_parameter_is_documented(function):
 
 
 def test_the_package_exports_every_function():
-    assert set(nf.__all__) == {*functional.__all__, "__version__"}
+    assert set(nf.__all__) == {*NAMES, "__version__"}

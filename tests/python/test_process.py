@@ -57,9 +57,58 @@ def test_torch_and_normfast_work_in_one_process(order: str) -> None:
     run_python(f"""
 {order}
 {CALL}
-expected = torch.nn.functional.layer_norm(torch.from_numpy(x), (1024,)).numpy()
-assert np.allclose(y, expected, atol=1e-5)
+def both():
+    expected = torch.nn.functional.layer_norm(torch.from_numpy(x), (1024,)).numpy()
+    assert np.allclose(y, expected, atol=1e-5)
+    assert np.array_equal(nf.layer_norm(x, num_threads=2), y)
+both()
+both()
+""")
+
+
+@pytest.mark.parametrize("order", ["import torch, normfast", "import normfast, torch"])
+def test_a_forked_child_can_use_torch_and_normfast(order: str) -> None:
+    """A data loader's worker: both have used their threads in the parent."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    run_python(f"""
+import os, signal, warnings
+warnings.simplefilter("ignore")  # newer Pythons warn of any fork beside threads
+{order}
+{CALL}
+images = torch.from_numpy(x)
+expected = torch.nn.functional.layer_norm(images, (1024,))
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    torch.set_num_threads(1)  # as torch's own data loader does in a worker
+    same = np.array_equal(nf.layer_norm(x, num_threads=2), y)
+    close = torch.allclose(torch.nn.functional.layer_norm(images, (1024,)), expected, atol=1e-6)
+    os._exit(0 if same and close else 1)
+_, status = os.waitpid(child, 0)
+assert status == 0, f"the child ended with {{status}}"
 assert np.array_equal(nf.layer_norm(x, num_threads=2), y)
+""")
+
+
+@pytest.mark.parametrize("order", ["import torch, normfast", "import normfast, torch"])
+def test_a_forked_child_may_be_the_first_to_call(order: str) -> None:
+    """The parent's OpenMP threads need not be normfast's for its child to wait for them."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    run_python(f"""
+import os, signal, warnings
+warnings.simplefilter("ignore")  # newer Pythons warn of any fork beside threads
+{order}
+import numpy as np, normfast as nf
+x = np.random.default_rng(0).standard_normal((4096, 1024), np.float32)
+torch.set_num_threads(2)
+torch.nn.functional.layer_norm(torch.from_numpy(x), (1024,))
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    nf.layer_norm(x, num_threads=2)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+assert status == 0, f"the child ended with {{status}}"
 """)
 
 
@@ -79,15 +128,41 @@ assert np.array_equal(nf.layer_norm(x, num_threads=2), y), "the parent lost its 
 """)
 
 
-def test_a_pool_of_forked_workers_works() -> None:
+@pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])
+def test_a_pool_of_workers_does_not_freeze(start: str) -> None:
+    """Parallel calls in the parent, before and while its workers make their own."""
     run_python(f"""
-import multiprocessing, warnings
+import functools, multiprocessing, warnings
 warnings.simplefilter("ignore")  # newer Pythons warn of any fork beside threads
 {CALL}
-def work(i):
-    return np.array_equal(nf.layer_norm(x, num_threads=2), y)
+parts = np.split(x, 8)
+work = functools.partial(nf.layer_norm, num_threads=2)
+context = multiprocessing.get_context("{start}")
+if "{start}" == "forkserver":
+    context.set_forkserver_preload(["normfast"])
+with context.Pool(2) as pool:
+    coming = pool.map_async(work, parts)
+    assert np.array_equal(nf.layer_norm(x, num_threads=2), y)
+    assert np.array_equal(np.concatenate(coming.get(timeout=45)), y)
+    assert np.array_equal(np.concatenate(pool.map_async(work, parts).get(timeout=45)), y)
+""")
+
+
+def test_a_pool_of_pools_of_threads_does_not_freeze() -> None:
+    """A forked worker that calls from several threads, its parent having done so too."""
+    run_python(f"""
+import multiprocessing, warnings
+from concurrent.futures import ThreadPoolExecutor
+warnings.simplefilter("ignore")  # newer Pythons warn of any fork beside threads
+{CALL}
+def at_once(i):
+    with ThreadPoolExecutor(3) as threads:
+        results = threads.map(lambda n: nf.layer_norm(x, num_threads=n), [1, 2, 3])
+        return all(np.array_equal(result, y) for result in results)
+assert at_once(0)
 with multiprocessing.get_context("fork").Pool(2) as pool:
-    assert pool.map_async(work, range(4)).get(timeout=45) == [True] * 4
+    assert pool.map_async(at_once, range(4)).get(timeout=45) == [True] * 4
+assert at_once(0)
 """)
 
 

@@ -393,11 +393,11 @@ int64_t Problem::statistics() const {
 }
 
 // The axes of x, that of the groups cut in two, with the steps of every array.
-Layout Problem::layout() const {
+void Problem::lay_out(Layout& layout) const {
   const View& out = common_.out;
-  Layout layout;
   const auto push = [&](int i, int64_t size, int64_t times, bool is_reduced) {
-    Dim dim = {size, Offsets::zero()};
+    Dim& dim = layout.push(is_reduced);
+    dim.size = size;
     const auto set = [&](Operand o, bool given, const int64_t* steps) {
       dim.step.at[o] = given ? steps[i] * times : 0;
     };
@@ -409,7 +409,7 @@ Layout Problem::layout() const {
     set(kSampleWeight, work_.sample_weight, sample_weight_.step);
     set(kWeight, weight_.data, weight_.step);
     set(kBias, bias_.data, bias_.step);
-    layout.push(dim, is_reduced);
+    dim.step.at[kStatistic] = 0;
   };
   for (int i = 0; i < x_.ndim; ++i) {
     if (i == split_axis_) {
@@ -426,11 +426,11 @@ Layout Problem::layout() const {
     layout.dims[i].step.at[kStatistic] = statistic;
     statistic *= layout.dims[i].size;
   }
-  return layout;
 }
 
 Problem::Selected Problem::selected() const {
-  const Layout all = layout();
+  Layout all;
+  lay_out(all);
   Nest nest;
   double times = 1;  // elements that share a mask and a weight
   for (int i = 0; i < all.ndim; ++i) {
@@ -479,7 +479,9 @@ void Problem::run() {
     return;
   }
   const View& out = common_.out;
-  make_plan(layout(), work_.plan);
+  Layout layout;
+  lay_out(layout);
+  make_plan(layout, work_.plan);
   work_.rule = rule;
   work_.x = {static_cast<char*>(x_.data), x_.dtype};
   if (out.given()) work_.y = {static_cast<char*>(out.data), out.dtype};

@@ -126,7 +126,7 @@ class Problem {
   void place_along(Parameter& p, const char* name, const View& view, const AxisList& axes,
                    double offset);
   void place_broadcast(Parameter& p, const char* name, const View& view, double offset);
-  Layout layout() const;
+  void lay_out(Layout& layout) const;
 
   const char* operation_;
   const char* x_name_;

@@ -1,13 +1,17 @@
 // Storage types to the computing type and back: the loops that tiles go through where a kernel does
-// not widen by itself.
+// not widen by itself. Elements may lie at any address.
 
 namespace normfast {
 namespace {
 
 template <class X, class T>
 void widen(const void* from, T* y, int64_t count) noexcept {
-  const X* x = static_cast<const X*>(from);
-  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<T>(x[i]);
+  const char* p = static_cast<const char*>(from);
+  for (int64_t i = 0; i < count; ++i) {
+    X x;
+    __builtin_memcpy(&x, p + i * static_cast<int64_t>(sizeof x), sizeof x);
+    y[i] = static_cast<T>(x);
+  }
 }
 
 template <class H>
@@ -29,8 +33,11 @@ void widen_half(const void* from, double* y, int64_t count) noexcept {
 
 template <class Y, class T>
 void narrow(const T* x, void* to, int64_t count) noexcept {
-  Y* y = static_cast<Y*>(to);
-  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<Y>(x[i]);
+  char* p = static_cast<char*>(to);
+  for (int64_t i = 0; i < count; ++i) {
+    const Y y = static_cast<Y>(x[i]);
+    __builtin_memcpy(p + i * static_cast<int64_t>(sizeof y), &y, sizeof y);
+  }
 }
 
 template <class H>

@@ -71,7 +71,7 @@ void make_plan(const Layout& layout, Plan& plan) {
     if (i >= lanes && i < lanes_end) {
       plan.lanes.push(dim);
       plan.strip.push(dim, kY + 1);
-    } else if (reduced(i)) {
+    } else if (reduced(i) && plan.form == Form::kColumns) {
       plan.lines.push(dim);
     }
   }

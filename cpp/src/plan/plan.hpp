@@ -29,9 +29,11 @@ struct Layout {
   bool reduced[kMaxDims + 1];
 
   Layout() noexcept {}
-  void push(const Dim& dim, bool is_reduced) {
-    dims[ndim] = dim;
-    reduced[ndim++] = is_reduced;
+  // A dimension inside the others, for the caller to fill in: written where it stays, so that a
+  // copy need not wait for what was just stored.
+  Dim& push(bool is_reduced) {
+    reduced[ndim] = is_reduced;
+    return dims[ndim++];
   }
 };
 
@@ -42,9 +44,10 @@ struct Plan {
   Nest units;     // kept dimensions, one statistic (rows) or one set of lanes (columns) each
   Nest sequence;  // all reduced dimensions, joined wherever x allows it: reads one statistic
   Nest apply;     // the same, joined where every operand allows it
-  Nest lines;     // columns: the reduced dimensions that are not lanes
-  Nest lanes;     // columns: the innermost dimensions,
-  Nest strip;     // joined wherever x and y allow it: reads and writes one line
+  // Columns only.
+  Nest lines;  // the reduced dimensions that are not lanes
+  Nest lanes;  // the innermost dimensions,
+  Nest strip;  // joined wherever x and y allow it: reads and writes one line
   int64_t fold = 1;
   int64_t stack = 1;
 

@@ -67,7 +67,11 @@ struct Array {
     requires(sizeof(H) == 2)
   static Array load(const H* p, int64_t count) {
     Array r = set(0);
-    for (int64_t i = 0; i < count; ++i) r.lane[i] = to_float(p[i]);
+    for (int64_t i = 0; i < count; ++i) {
+      H h;
+      std::memcpy(&h, p + i, sizeof h);
+      r.lane[i] = to_float(h);
+    }
     return r;
   }
   template <class H>
@@ -78,7 +82,10 @@ struct Array {
   template <class H>
     requires(sizeof(H) == 2)
   void store(H* p, int64_t count) const {
-    for (int64_t i = 0; i < count; ++i) p[i] = from_float<H>(lane[i]);
+    for (int64_t i = 0; i < count; ++i) {
+      const H h = from_float<H>(lane[i]);
+      std::memcpy(p + i, &h, sizeof h);
+    }
   }
 };
 

@@ -1,29 +1,51 @@
-"""The command line: ``normfast info`` and ``normfast bench``.
+"""The command line: ``normfast info``, ``normfast bench`` and ``normfast apply``.
 
 Its own needs are the extra ``cli``; importing normfast never imports this package.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from normfast import __version__
+from normfast.cli.apply.options import add_operations
 
-MISSING = "normfast: the command line needs {name}: pip install 'normfast[cli]'"
+MISSING: Final = "normfast: the command line needs {name}: pip install {requirement}"
+REQUIREMENTS: Final = {
+    "rich": "'normfast[cli]'",
+    "PIL": "'normfast[cli]'",
+    "ml_dtypes": "ml_dtypes",
+}
+INTERRUPTED: Final = 130  # as a shell reports it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = parser().parse_args(argv)
+    options = parser().parse_args(with_negative_values(sys.argv[1:] if argv is None else argv))
     try:
         return run(options)
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
-        if name != "rich":
+        if name not in REQUIREMENTS:
             raise
-        print(MISSING.format(name=name), file=sys.stderr)
+        print(MISSING.format(name=name, requirement=REQUIREMENTS[name]), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def with_negative_values(argv: Sequence[str]) -> list[str]:
+    """``--axis -1,-2`` as ``--axis=-1,-2``: argparse would take the value for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and re.fullmatch(r"--[a-z-]+", joined[-1]) and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,6 +54,11 @@ def run(options: argparse.Namespace) -> int:
         from normfast.cli import info
 
         return info.run()
+
+    if options.command == "apply":
+        from normfast.cli import apply
+
+        return apply.run(options)
 
     from normfast.cli import bench
 
@@ -74,8 +101,17 @@ def parser() -> argparse.ArgumentParser:
         "--peers",
         type=names,
         metavar="A,B",
-        help="compare with these only: numpy, torch, onnxruntime (default: what is installed)",
+        help="compare with these only: numpy, torch, onnxruntime, opencv (default: those that are "
+        "installed)",
     )
+
+    apply = commands.add_parser(
+        "apply",
+        help="one operation on an .npy file or on images",
+        description="Normalise a file of arrays, an image or a folder of images. Large .npy files "
+        "are mapped into memory, read and written there.",
+    )
+    add_operations(apply)
     return top
 
 

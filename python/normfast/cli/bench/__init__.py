@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from normfast import _core
+from normfast.cli import INTERRUPTED
 from normfast.cli.bench import peers, report
 from normfast.cli.bench.cases import CASES, Case
 from normfast.cli.bench.neighbours import Neighbours
 from normfast.cli.bench.runner import Runner
 
-INTERRUPTED = 130  # as a shell reports it
-WIDTH = 120  # of the table; a narrower terminal wraps it, a pipe does not ask
+WIDTH = 140  # of the table; a narrower terminal wraps it, a pipe does not ask
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ def run(settings: Settings) -> int:
         return complain(f"no case has all the words of {settings.filter!r}")
     if settings.json is not None and not settings.json.parent.is_dir():
         return complain(f"there is no directory {str(settings.json.parent)!r} for the JSON")
+    if len(possible := with_known_dtypes(cases)) < len(cases):
+        complain("no cases of bfloat16 without ml_dtypes: pip install ml_dtypes")
+        cases = possible
     core: dict[str, Any] = dict(_core.info())
     threads = settings.threads or core["threads"]
     results: list[report.Result] = []
@@ -94,6 +98,12 @@ def select(cases: Iterable[Case], words: str) -> list[Case]:
     """The cases that have all the words, upper or lower case."""
     wanted = words.lower().split()
     return [case for case in cases if all(word in case.title.lower() for word in wanted)]
+
+
+def with_known_dtypes(cases: Iterable[Case]) -> list[Case]:
+    """Without those of bfloat16 where ml_dtypes, which has that type, is not installed."""
+    known = find_spec("ml_dtypes") is not None
+    return [case for case in cases if known or case.dtype != "bfloat16"]
 
 
 def progress_bar() -> Progress:

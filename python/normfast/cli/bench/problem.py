@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normfast.cli import dtypes
 from normfast.cli.bench.cases import Case
 
 Array = NDArray[Any]
@@ -20,7 +21,9 @@ class Problem:
 
     ``view`` is x's shape, with the channels split into groups where the case has groups;
     statistics are over ``axes`` of it, and parameters broadcast as ``param_shape``.
-    ``y`` is memory for the result, already touched, for everyone who can write into it.
+    ``y`` is memory for the result, already touched, for everyone who can write into it;
+    ``sum`` the same for x + residual. ``companions`` are read beside x, element by element:
+    residual, add and where.
     """
 
     case: Case
@@ -30,27 +33,36 @@ class Problem:
     axes: tuple[int, ...]
     param_shape: tuple[int, ...]
     params: dict[str, Array] = field(default_factory=dict)
+    companions: dict[str, Array] = field(default_factory=dict)
+    sum: Array | None = None
+
+    @property
+    def results(self) -> tuple[Array, ...]:
+        """The memory for what is written."""
+        if self.case.op == "mean_var":
+            return ()
+        return (self.y,) if self.sum is None else (self.y, self.sum)
 
     @property
     def working_set(self) -> int:
         """Bytes that have to stay in a cache for the next call to find them there."""
-        return self.x.nbytes + sum(p.nbytes for p in self.params.values()) + self._written()
+        read = (self.x, *self.params.values(), *self.companions.values())
+        return sum(array.nbytes for array in (*read, *self.results))
 
     def traffic(self, l2: int) -> int:
         """The fewest bytes that any algorithm moves.
 
-        Each input is read once and each output written once; x is read twice where the
-        statistics are needed before the first result and their data does not fit in L2.
+        Each input is read once and each output written once; x (with a residual, the sum) is read
+        twice where the statistics are needed before the first result and their data does not fit
+        in L2.
         """
         twice = self._needs_statistics_first() and self._bytes_of_a_statistic() > l2
-        return self.working_set + (self.x.nbytes if twice else 0)
-
-    def _written(self) -> int:
-        return 0 if self.case.op == "mean_var" else self.y.nbytes
+        again = self.x if self.sum is None else self.sum
+        return self.working_set + (again.nbytes if twice else 0)
 
     def _needs_statistics_first(self) -> bool:
         given = self.case.op == "batch_norm" and not self.case.options.training
-        return not given and self.case.op != "mean_var"
+        return not given and self.case.op not in ("mean_var", "normalize_image")
 
     def _bytes_of_a_statistic(self) -> int:
         """Memory under one statistic, in whole cache lines: a narrow run still costs one."""
@@ -69,16 +81,27 @@ class Problem:
 def prepare(case: Case) -> Problem:
     """Make the arrays of a case, the same ones in every run."""
     rng = np.random.default_rng(zlib.crc32(case.title.encode()))
-    x = rng.standard_normal(case.shape, dtype=np.float32).astype(case.dtype, copy=False)
-    x += x.dtype.type(0.5)
-    y = np.zeros_like(x)
+    dtype = dtypes.named(case.dtype)
     view, axes, param_shape = geometry(case)
+    if case.op == "normalize_image":
+        pixels = rng.integers(0, 256, case.shape, dtype)
+        planes = np.full(np.moveaxis(pixels, -1, -3).shape, 0, dtypes.named(case.result_dtype))
+        params = {name: np.array(value) for name, value in IMAGENET.items()}
+        return Problem(case, pixels, planes, view, axes, param_shape, params)
+
+    def normal() -> Array:
+        values = rng.standard_normal(case.shape, dtype=np.float32)
+        return values.astype(dtype, copy=False)
+
+    x = normal()
+    x += dtype.type(0.5)
+    y = np.zeros_like(x)
 
     def draw(center: float, spread: float, shape: tuple[int, ...] = param_shape) -> Array:
         values = center + spread * rng.uniform(-1, 1, math.prod(shape))
-        return values.astype(x.dtype)
+        return values.astype(dtype)
 
-    params: dict[str, Array] = {}
+    params = {}
     if case.op == "batch_norm":
         params |= {"running_mean": draw(0.5, 0.1), "running_var": draw(1.0, 0.2)}
     if case.op in ("batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm"):
@@ -87,7 +110,29 @@ def prepare(case: Case) -> Problem:
         params["bias"] = draw(0.0, 0.1)
     if case.op == "weight_norm":
         params["g"] = draw(1.0, 0.1)
-    return Problem(case, x, y, view, axes, param_shape, params)
+    companions = {name: normal() for name in ("residual", "add") if getattr(case.options, name)}
+    if case.options.where is not None:
+        companions["where"] = MASKS[case.options.where](rng, case.shape)
+    total = np.zeros_like(x) if case.options.residual else None
+    return Problem(case, x, y, view, axes, param_shape, params, companions, total)
+
+
+def padding(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """True for the first steps of each sample, for half of them at least: (N, T, 1, ...)."""
+    batch, steps, *others = shape
+    lengths = rng.integers((steps + 1) // 2, steps + 1, (batch, 1))
+    return (np.arange(steps) < lengths).reshape(batch, steps, *(1 for _ in others))
+
+
+def missing(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """True for four elements of five, and for the first of each row."""
+    mask: Array = rng.random(shape, np.float32) < 0.8
+    mask[..., 0] = True
+    return mask
+
+
+MASKS = {"padding": padding, "missing": missing}
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # of pixels in 0..1
 
 
 def geometry(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
@@ -96,6 +141,8 @@ def geometry(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, .
     channel = case.options.channel_axis % ndim
     batch = 1 if channel == 0 else 0  # where an operation keeps one
     match case.op:
+        case "normalize_image":
+            return shape, (), only(shape, channel)
         case "batch_norm" | "weight_norm":
             return shape, without(ndim, channel), only(shape, channel)
         case "instance_norm":

@@ -96,6 +96,7 @@ def print_results(
     """The table and what it amounts to."""
     if not results:
         return
+    names = [name for name in names if any(name in result.entries for result in results)]
     console.print(headline(conditions))
     console.print(table(names, results))
     for line in (EXPLANATION, *summary(names, results)):
@@ -130,7 +131,7 @@ Errors: the largest |y - exact| / max(1, |y|), or relative for unit vectors."""
 def table(names: Sequence[str], results: Sequence[Result]) -> Table:
     """A row a case, under the name of its operation."""
     grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    grid.add_column("case", no_wrap=True, max_width=34)
+    grid.add_column("case", no_wrap=True, max_width=48)
     for title in ("in", "time", "GB/s", "of copy", "error", "best peer", *names):
         grid.add_column(title, justify="right", no_wrap=True)
     operation = ""
@@ -147,7 +148,7 @@ def row(names: Sequence[str], result: Result) -> list[Text]:
     best = result.best_peer(names)
     share = f"{result.adds:.2f} add" if result.adds is not None else f"{result.share:.2f}"
     cells = [
-        Text(f"  {result.case.name}"),
+        Text(f"  {result.case.label}"),
         Text(result.level[:3]),
         Text(duration(result.seconds)),
         Text("-" if result.case.call else f"{result.moved / result.seconds / 1e9:.1f}"),

@@ -11,7 +11,15 @@ SPLIT_ABOVE = 1 << 20  # bytes; below, handing work to a thread costs more than 
 
 
 def copies(problem: Problem, threads: int, pool: ThreadPoolExecutor) -> dict[str, Contender]:
-    """Every way to copy x with that many threads; the fastest is the yardstick."""
+    """Every way to copy with that many threads; the fastest is the yardstick.
+
+    x is copied to y, which are as far away as what is measured; where the case moves more or
+    less than x and y of the same size, it is other memory of as many bytes in all.
+    """
+    source, target = problem.x, problem.y
+    half = bytes_of_a_copy(problem) // 2
+    if not source.nbytes == target.nbytes == half:
+        source, target = (np.full(half, fill, np.uint8) for fill in (1, 0))
 
     def split_copy(target: Array, source: Array) -> None:
         pieces = zip(
@@ -21,11 +29,19 @@ def copies(problem: Problem, threads: int, pool: ThreadPoolExecutor) -> dict[str
         )
         list(pool.map(lambda pair: np.copyto(*pair), pieces))
 
-    names = {"np": np, "x": problem.x, "y": problem.y, "split_copy": split_copy}
+    names = {"np": np, "x": source, "y": target, "split_copy": split_copy}
     ways = {"np.copyto": Contender("np.copyto(y, x)", names)}
-    if threads > 1 and problem.x.nbytes >= SPLIT_ABOVE:
+    if threads > 1 and source.nbytes >= SPLIT_ABOVE:
         ways["np.copyto in threads"] = Contender("split_copy(y, x)", names)
     return ways
+
+
+def bytes_of_a_copy(problem: Problem) -> int:
+    """What a copy reads and writes."""
+    more = any(array.shape == problem.x.shape for array in problem.companions.values())
+    if more or problem.x.nbytes != problem.y.nbytes:
+        return problem.working_set // 2 * 2
+    return 2 * problem.x.nbytes
 
 
 def small_call(problem: Problem) -> dict[str, Contender]:

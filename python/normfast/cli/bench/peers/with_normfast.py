@@ -14,15 +14,24 @@ def prepare(problem: Problem, threads: int) -> dict[str, Contender]:
     """
     call, names = positional(problem)
     case = problem.case
-    names |= {"nf": normfast, "y": problem.y, "threads": threads}
+    call += "".join(f", {name}={name}" for name in problem.companions)
+    names |= problem.companions
+    if case.options.activation is not None:
+        call += f", activation={case.options.activation!r}"
+    names |= {"nf": normfast, "y": problem.y, "sum": problem.sum, "threads": threads}
     if case.call:
         return {"normfast": Contender(f"nf.{case.op}({call})", names, fresh=True)}
     call += ", num_threads=threads"
     if case.op == "mean_var":
         return {"normfast": Contender(f"nf.mean_var({call})", names)}
+    out = "(y, sum)" if problem.sum is not None else "y"
+    dtype = ""
+    if case.op == "normalize_image" and case.result_dtype != "float32":
+        names["dtype"] = problem.y.dtype
+        dtype = ", dtype=dtype"
     return {
-        "normfast": Contender(f"nf.{case.op}({call}, out=y)", names),
-        "normfast fresh": Contender(f"nf.{case.op}({call})", names, fresh=True),
+        "normfast": Contender(f"nf.{case.op}({call}{dtype}, out={out})", names),
+        "normfast fresh": Contender(f"nf.{case.op}({call}{dtype})", names, fresh=True),
     }
 
 
@@ -39,6 +48,8 @@ def positional(problem: Problem) -> tuple[str, dict[str, Any]]:
     match case.op:
         case "mean_var":
             return f"x, {axis}", names
+        case "normalize_image":
+            return "x, mean, std", names
         case "batch_norm":
             training = ", True" if options.training else ""
             return f"x, running_mean, running_var, weight, bias{training}{channel}", names

@@ -1,13 +1,16 @@
 """What a good NumPy user writes: two passes over the data's own type, and no needless array."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from normfast.cli.bench.contender import Contender
+from normfast.cli.bench.contender import Contender, arrays_of
 from normfast.cli.bench.peers.peer import Peer
 from normfast.cli.bench.problem import Array, Problem
+
+Where = Any  # True, or a mask; NumPy's own stubs do not take both
 
 
 def load(threads: int, stack: ExitStack) -> Peer:  # noqa: ARG001
@@ -17,35 +20,67 @@ def load(threads: int, stack: ExitStack) -> Peer:  # noqa: ARG001
 
 def prepare(problem: Problem) -> Contender:
     """Every operation on the view, with parameters in the shape that broadcasts."""
-    case, shape = problem.case, problem.case.shape
+    case, options = problem.case, problem.case.options
+    half = problem.x.dtype.itemsize == 2
     names: dict[str, Any] = {
-        name: value.copy().reshape(problem.param_shape) for name, value in problem.params.items()
+        # Those of a half are converted once, not in every call.
+        name: value.astype(np.float32 if half else value.dtype).reshape(problem.param_shape)
+        for name, value in problem.params.items()
     }
-    names |= {"x": problem.x.reshape(problem.view), "y": problem.y.reshape(problem.view)}
-    names |= {"axes": problem.axes, "eps": case.options.eps}
-    statement, function = STATEMENTS[case.op]
-    if case.op == "batch_norm" and not case.options.training:
-        statement, function = EVALUATION
+    names |= {"x": problem.x, "y": problem.y, "residual": None, "sum": problem.sum, "np": np}
+    names |= {"axes": problem.axes, "eps": options.eps, "where": True} | problem.companions
+    given = case.op == "batch_norm" and not options.training
+    function, arguments = EVALUATION if given else STATEMENTS[case.op]
     names[function.__name__] = function
+    if half or options.residual:
+        names["in_float32"] = in_float32
+        call = f"in_float32({function.__name__}, x, residual, y, sum, {arguments})"
+    elif case.op == "mean_var":
+        call = f"mean_var(x, {arguments})"
+    else:
+        call = f"{function.__name__}(x, {arguments}, y)"
+    if case.op == "normalize_image":
+        prepare_image(names)
+    else:
+        names |= {name: names[name].reshape(problem.view) for name in ("x", "y")}
+    if options.add:
+        call = f"np.add({call}, add, out=y)"
+    if options.activation == "relu":
+        call = f"np.maximum({call}, 0, out=y)"
 
     def arrays(value: Any) -> tuple[Array, ...]:
-        return value if case.op == "mean_var" else (value.reshape(shape),)
+        parts = arrays_of(value)
+        return parts if case.op == "mean_var" else tuple(p.reshape(problem.y.shape) for p in parts)
 
-    return Contender(statement, names, arrays=arrays)
+    return Contender(call, names, arrays=arrays)
 
 
-def mean_var(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+def in_float32(
+    norm: Callable[..., Array],
+    x: Array, residual: Array | None, y: Array, sum: Array | None,  # noqa: A002
+    *arguments: Any,
+) -> Array | tuple[Array, Array]:  # fmt: skip
+    """Halves widened and rounded once; the sum with a residual, before it is rounded."""
+    wide = x.astype(np.float32) if residual is None else np.add(x, residual, dtype=np.float32)
+    if sum is not None:
+        sum[...] = wide
+    y[...] = norm(wide, *arguments, wide)
+    return y if sum is None else (y, sum)
+
+
+def mean_var(x: Array, axes: tuple[int, ...], where: Where) -> tuple[Array, Array]:
     """Mean and population variance."""
-    mean = x.mean(axes, keepdims=True)
-    return mean.squeeze(axes), np.square(x - mean).mean(axes)
+    mean = x.mean(axes, keepdims=True, where=where)
+    return mean.squeeze(axes), np.square(x - mean).mean(axes, where=where)
 
 
 def norm_by_feature(
-    x: Array, axes: tuple[int, ...], eps: float, weight: Array, bias: Array, out: Array
-) -> Array:
+    x: Array, axes: tuple[int, ...], where: Where, eps: float, weight: Array, bias: Array,
+    out: Array,
+) -> Array:  # fmt: skip
     """Parameters along the reduced axes: as large as x once they meet the statistics."""
-    np.subtract(x, x.mean(axes, keepdims=True), out=out)
-    var = np.square(out).mean(axes, keepdims=True)
+    np.subtract(x, x.mean(axes, keepdims=True, where=where), out=out)
+    var = np.square(out).mean(axes, keepdims=True, where=where)
     out /= np.sqrt(var + eps)
     out *= weight
     out += bias
@@ -53,27 +88,28 @@ def norm_by_feature(
 
 
 def norm_by_channel(
-    x: Array, axes: tuple[int, ...], eps: float, weight: Array, bias: Array, out: Array
-) -> Array:
+    x: Array, axes: tuple[int, ...], where: Where, eps: float, weight: Array, bias: Array,
+    out: Array,
+) -> Array:  # fmt: skip
     """Parameters along the kept axes: joined with the statistics first, which are small."""
-    np.subtract(x, x.mean(axes, keepdims=True), out=out)
-    var = np.square(out).mean(axes, keepdims=True)
+    np.subtract(x, x.mean(axes, keepdims=True, where=where), out=out)
+    var = np.square(out).mean(axes, keepdims=True, where=where)
     out *= weight / np.sqrt(var + eps)
     out += bias
     return out
 
 
 def batch_norm_training(
-    x: Array, axes: tuple[int, ...], eps: float, weight: Array, bias: Array,
+    x: Array, axes: tuple[int, ...], where: Where, eps: float, weight: Array, bias: Array,
     running_mean: Array, running_var: Array, out: Array,
 ) -> Array:  # fmt: skip
-    """And the running statistics, in place."""
-    mean = x.mean(axes, keepdims=True)
+    """And the running statistics, in place. A mask is the same for all channels."""
+    mean = x.mean(axes, keepdims=True, where=where)
     np.subtract(x, mean, out=out)
-    var = np.square(out).mean(axes, keepdims=True)
+    var = np.square(out).mean(axes, keepdims=True, where=where)
     out *= weight / np.sqrt(var + eps)
     out += bias
-    count = x.size / mean.size
+    count = x.size / mean.size if where is True else np.count_nonzero(where)
     running_mean += 0.1 * (mean - running_mean)
     running_var += 0.1 * (var * (count / (count - 1)) - running_var)
     return out
@@ -119,22 +155,36 @@ def standardize(x: Array, axes: tuple[int, ...], out: Array) -> Array:
     return out
 
 
-EVALUATION = (
-    "scale_and_shift(x, eps, weight, bias, running_mean, running_var, y)",
-    scale_and_shift,
-)
-BY_CHANNEL = ("norm_by_channel(x, axes, eps, weight, bias, y)", norm_by_channel)
-STATEMENTS: dict[str, tuple[str, Any]] = {
-    "mean_var": ("mean_var(x, axes)", mean_var),
+def prepare_image(names: dict[str, Any]) -> None:
+    """Channels first, as views; both parameters in the scale of the pixels."""
+    names["x"] = np.moveaxis(names["x"], -1, -3)
+    names["mean"] = np.float32(255 * names["mean"].reshape(-1, 1, 1))
+    names["rstd"] = np.float32(1 / (255 * names.pop("std").reshape(-1, 1, 1)))
+
+
+def normalize_image(x: Array, mean: Array, rstd: Array, out: Array) -> Array:
+    """Two passes, in float32."""
+    wide = out if out.dtype == np.float32 else np.empty(out.shape, np.float32)
+    np.subtract(x, mean, out=wide)
+    np.multiply(wide, rstd, out=out, casting="same_kind")
+    return out
+
+
+EVALUATION = (scale_and_shift, "eps, weight, bias, running_mean, running_var")
+BY_CHANNEL = (norm_by_channel, "axes, where, eps, weight, bias")
+# What stands between x and the output.
+STATEMENTS: dict[str, tuple[Callable[..., Any], str]] = {
+    "mean_var": (mean_var, "axes, where"),
     "batch_norm": (
-        "batch_norm_training(x, axes, eps, weight, bias, running_mean, running_var, y)",
         batch_norm_training,
+        "axes, where, eps, weight, bias, running_mean, running_var",
     ),
-    "layer_norm": ("norm_by_feature(x, axes, eps, weight, bias, y)", norm_by_feature),
-    "rms_norm": ("rms_norm(x, axes, eps, weight, y)", rms_norm),
+    "layer_norm": (norm_by_feature, "axes, where, eps, weight, bias"),
+    "rms_norm": (rms_norm, "axes, eps, weight"),
     "group_norm": BY_CHANNEL,
     "instance_norm": BY_CHANNEL,
-    "normalize": ("normalize(x, axes, eps, y)", normalize),
-    "weight_norm": ("weight_norm(x, g, axes, y)", weight_norm),
-    "standardize": ("standardize(x, axes, y)", standardize),
+    "normalize": (normalize, "axes, eps"),
+    "weight_norm": (weight_norm, "g, axes"),
+    "standardize": (standardize, "axes"),
+    "normalize_image": (normalize_image, "mean, rstd"),
 }

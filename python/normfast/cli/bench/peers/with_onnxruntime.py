@@ -47,6 +47,8 @@ def prepare(ort: Any, problem: Problem, threads: int) -> Contender | None:
 def node_of(problem: Problem) -> tuple[str, dict[str, Any], list[str], tuple[int, int]] | None:
     """Operator, attributes, parameters in its order, and versions."""
     case, options = problem.case, problem.case.options
+    if problem.companions or options.activation or case.dtype not in ("float32", "float64"):
+        return None
     eps = {"epsilon": options.eps}
     first = options.channel_axis == 1
     last = options.axis == (-1,)

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from normfast.cli.bench.contender import Contender
 from normfast.cli.bench.peers.peer import Peer
 from normfast.cli.bench.problem import Array, Problem
@@ -21,16 +23,28 @@ def load(threads: int, stack: ExitStack) -> Peer:
     return Peer("torch", lambda problem: prepare(torch, problem))
 
 
-def prepare(torch: Any, problem: Problem) -> Contender:
-    """Views of the same memory as torch sees it, and the statement."""
+def prepare(torch: Any, problem: Problem) -> Contender | None:
+    """Views of the same memory as torch sees it, and the statement; torch has no masks."""
     case = problem.case
+    if "where" in problem.companions:
+        return None
+
+    def tensor(array: Array) -> Any:
+        if array.dtype.name == "bfloat16":  # which from_numpy does not know
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
+
     channel_last = case.op in CHANNELS and case.options.channel_axis == -1 and problem.x.ndim > 2
     names: dict[str, Any] = {"F": torch.nn.functional, "torch": torch}
     for name, value in problem.params.items():
-        names[name] = torch.from_numpy(value.copy().reshape(-1))
-    names |= {"x": first(torch.from_numpy(problem.x), channel_last), "eps": case.options.eps}
+        names[name] = tensor(value.copy().reshape(-1))
+    for name, value in ({"x": problem.x} | problem.companions).items():
+        names[name] = first(tensor(value), channel_last)
+    names["eps"] = case.options.eps
     if case.op == "weight_norm":
         names["g"] = names["g"].reshape(problem.param_shape)
+    if case.op == "normalize_image":
+        names |= {name: names[name].float().reshape(-1, 1, 1) for name in ("mean", "std")}
     if case.op == "normalize":
         names["y"] = torch.from_numpy(problem.y)
     names |= {"axes": problem.axes, "C": case.shape[-1], "groups": case.options.num_groups}
@@ -44,17 +58,35 @@ def prepare(torch: Any, problem: Problem) -> Contender:
     names["standardize"] = standardize
 
     def arrays(value: Any) -> tuple[Array, ...]:
-        if isinstance(value, tuple):  # var_mean
+        if case.op == "mean_var":
             return tuple(part.numpy() for part in reversed(value))
-        return (last(value, channel_last).numpy(),)
+        parts = value if isinstance(value, tuple) else (value,)
+        if case.dtype == "bfloat16":  # which numpy() does not know
+            parts = tuple(part.float() for part in parts)
+        return tuple(last(part, channel_last).numpy() for part in parts)
 
     return Contender(statement(problem), names, fresh=case.op not in IN_PLACE, arrays=arrays)
 
 
 def statement(problem: Problem) -> str:
-    """The call that PyTorch's own layers make."""
+    """The operation, and around it what a model does before and after."""
+    options = problem.case.options
+    call = operation(problem)
+    if options.residual:
+        return f"({call.replace('(x,', '(sum := x + residual,', 1)}, sum)"
+    if options.add:
+        call += ".add_(add)"
+    return f"torch.relu_({call})" if options.activation == "relu" else call
+
+
+def operation(problem: Problem) -> str:
+    """The call that PyTorch's own layers make; torchvision's transforms, for images."""
     case = problem.case
     match case.op:
+        case "normalize_image":
+            half = ".half()" if case.result_dtype == "float16" else ""
+            planes = "x.movedim(-1, -3).contiguous()"
+            return f"{planes}.float().div_(255).sub_(mean).div_(std){half}"
         case "batch_norm":
             training = case.options.training
             return f"F.batch_norm(x, running_mean, running_var, weight, bias, {training}, 0.1, eps)"
