@@ -1,17 +1,25 @@
-// Every kernel of every ISA gives the bits of the scalar one. All arrays end at a fence.
+// Every kernel of every ISA gives the bits of the scalar one. All arrays end at a fence. (Widening,
+// narrowing, splitting and joining have one answer, which convert_test.cpp knows.)
 #include "kernels/kernels.hpp"
 
-#include "support.hpp"
+#include "any_kernels.hpp"
 
 #include <cmath>
+#include <cstring>
 
 namespace normfast::test {
 namespace {
 
 // A kernel that joins the list must join these tests.
+constexpr std::size_t kPointer = sizeof(void (*)());
 template <class T>
-constexpr bool kListIsComplete = sizeof(Kernels<T>) == (3 * kReductions + 4) * sizeof(void (*)());
+constexpr bool kListIsComplete =
+    sizeof(DirectKernels<T>) == (3 * kReductions + 2) * kPointer &&
+    sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
+                              (2 * kReductions + 2 * kDTypes + kActivations + 3) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
+static_assert(sizeof(KernelTable) ==
+              sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4) * kPointer);
 
 std::vector<int64_t> row_lengths() {
   std::vector<int64_t> lengths;
@@ -26,113 +34,190 @@ std::vector<double> tiny_squares() {
   return {0, sizeof(T) == 4 ? 0x1p-122 : 0x1p-900};
 }
 
-std::vector<double> list(const Moments& m) { return {m.count, m.mean, m.mean_lo, m.m2}; }
-
-const KernelTable& scalar() { return *built_kernels().front(); }
-const Kernels<float>& of(const KernelTable& table, float) { return table.f32; }
-const Kernels<double>& of(const KernelTable& table, double) { return table.f64; }
-
-class AnyKernels : public testing::TestWithParam<const KernelTable*> {
- protected:
-  void SetUp() override { NORMFAST_SKIP_UNLESS_RUNS(GetParam()->isa); }
-
-  // check(scalar kernels, kernels of this ISA, family, random) for both types.
-  template <class Check>
-  void each(Check check) {
-    const auto with = [&]<class T>(T) {
-      for (const Family& family : families<T>()) {
-        std::mt19937_64 random(1);
-        check(of(scalar(), T()), of(*GetParam(), T()), family, random);
-      }
-    };
-    with(float());
-    with(double());
+// What every kernel of a type meets: body(family, random).
+template <class X, class Body>
+void each_family(Body body) {
+  for (const Family& family : families<X>()) {
+    std::mt19937_64 random(1);
+    body(family, random);
   }
-};
+}
+
+// Weights: of any size, every third of them 0.
+std::vector<double> weights(int64_t count, std::mt19937_64& random) {
+  std::vector<double> w;
+  for (int64_t i = 0; i < count; ++i) {
+    w.push_back(random() % 3 == 0 ? 0 : std::ldexp(static_cast<double>(random() % 100), -3));
+  }
+  return w;
+}
+
+// Without the reductions of bytes, which reduce_test.cpp knows the answers of.
+constexpr int kOfFloats = kSums;
 
 class KernelsAgree : public AnyKernels {};
+class KernelsKeep : public AnyKernels {};
 
-const auto isa_name = [](const auto& info) { return std::string(info.param->isa); };
-INSTANTIATE_TEST_SUITE_P(Isa, AnyKernels, testing::ValuesIn(built_kernels()), isa_name);
+NORMFAST_FOR_EACH_ISA(KernelsKeep);
 INSTANTIATE_TEST_SUITE_P(Isa, KernelsAgree,
                          testing::ValuesIn(built_kernels().begin() + 1, built_kernels().end()),
                          isa_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KernelsAgree);
 
+TEST_P(KernelsAgree, TheSameEntriesAreThere) {
+  const auto entries = [](const KernelTable& table) {
+    std::vector<uintptr_t> pointers(sizeof table / kPointer);
+    std::memcpy(pointers.data(), &table, sizeof table);
+    std::vector<bool> there;
+    for (const uintptr_t p : pointers) there.push_back(p != 0);
+    return there;
+  };
+  EXPECT_EQ(entries(scalar()), entries(*GetParam()));
+}
+
 // ---- rows -------------------------------------------------------------------------------------
 
 TEST_P(KernelsAgree, ReduceRow) {
   const Fenced memory(2 * kRowChunk * sizeof(double));
-  each([&]<class T>(const Kernels<T>& plain, const Kernels<T>& fast, const Family& family,
-                    std::mt19937_64& random) {
-    for (const int64_t n : row_lengths()) {
-      const auto values = data<T>(family, n, random);
-      for (const int64_t slack : {0, 1, 5}) {
-        T* x = std::copy(values.begin(), values.end(), memory.last<T>(n + slack)) - n;
-        for (int r = 0; r < kReductions; ++r) {
-          for (const double tiny : tiny_squares<T>()) {
-            ASSERT_TRUE(same(list(plain.reduce_row[r](x, nullptr, n, tiny)),
-                             list(fast.reduce_row[r](x, nullptr, n, tiny))))
-                << family.name << ", reduction " << r << ", " << n << " elements";
+  each_storage([&]<class X>(X) {
+    const auto &plain = direct<X>(scalar()), &fast = direct<X>(*GetParam());
+    each_family<X>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : row_lengths()) {
+        const auto values = data<X>(family, n, random);
+        for (const int64_t slack : {0, 1, 5}) {
+          const X* x = std::copy(values.begin(), values.end(), memory.last<X>(n + slack)) - n;
+          for (int r = 0; r < kOfFloats; ++r) {
+            for (const double tiny : tiny_squares<Computing<X>>()) {
+              ASSERT_TRUE(same(list(plain.reduce_row[r](x, nullptr, n, tiny)),
+                               list(fast.reduce_row[r](x, nullptr, n, tiny))))
+                  << family.name << ", reduction " << r << ", " << n << " elements";
+            }
           }
         }
       }
-    }
+    });
   });
 }
 
-TEST_P(AnyKernels, ReduceRowOfScatteredGroupsIsThatOfTheRow) {
+TEST_P(KernelsKeep, ReduceRowOfScatteredGroupsIsThatOfTheRow) {
   const Fenced memory(3 * kRowChunk * sizeof(double));
-  each([&]<class T>(const Kernels<T>&, const Kernels<T>& fast, const Family& family,
-                    std::mt19937_64& random) {
-    for (const int64_t n : {int64_t{7}, kGroup, kGroup + 1, 3 * kGroup - 1, kRowChunk}) {
-      const auto row = data<T>(family, n, random);
-      // The groups lie in memory in reverse, the partial last one first, at odd distances.
-      std::vector<const T*> groups;
-      T* end = memory.last<T>(0);
-      for (int64_t i = 0; i < n; i += kGroup) {
-        const int64_t size = std::min(kGroup, n - i);
-        end -= size;
-        std::copy_n(row.begin() + i, size, end);
-        groups.push_back(end);
-        end -= 3;
+  each_storage([&]<class X>(X) {
+    const auto& fast = direct<X>(*GetParam());
+    each_family<X>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : {int64_t{7}, kGroup, kGroup + 1, 3 * kGroup - 1, kRowChunk}) {
+        const auto row = data<X>(family, n, random);
+        // The groups lie in memory in reverse, the partial last one first, at odd distances.
+        std::vector<const void*> groups;
+        X* end = memory.last<X>(0);
+        for (int64_t i = 0; i < n; i += kGroup) {
+          const int64_t size = std::min(kGroup, n - i);
+          end -= size;
+          std::copy_n(row.begin() + i, size, end);
+          groups.push_back(end);
+          end -= 3;
+        }
+        for (int r = 0; r < kOfFloats; ++r) {
+          ASSERT_TRUE(same(list(fast.reduce_row[r](row.data(), nullptr, n, 0)),
+                           list(fast.reduce_row[r](nullptr, groups.data(), n, 0))))
+              << family.name << ", reduction " << r << ", " << n << " elements";
+        }
       }
-      for (int r = 0; r < kReductions; ++r) {
-        ASSERT_TRUE(same(list(fast.reduce_row[r](row.data(), nullptr, n, 0)),
-                         list(fast.reduce_row[r](nullptr, groups.data(), n, 0))))
-            << family.name << ", reduction " << r << ", " << n << " elements";
+    });
+  });
+}
+
+TEST_P(KernelsAgree, ReduceWeighted) {
+  const Fenced memory(kRowChunk * sizeof(double)), w_memory(kRowChunk * sizeof(double));
+  each_computing([&]<class T>(T) {
+    const auto &plain = computing<T>(scalar()), &fast = computing<T>(*GetParam());
+    each_family<T>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : row_lengths()) {
+        const T* x = memory.last(data<T>(family, n, random));
+        const double* w = w_memory.last(weights(n, random));
+        for (int r = 0; r < kOfFloats; ++r) {
+          ASSERT_TRUE(
+              same(list(plain.reduce_weighted[r](x, w, n)), list(fast.reduce_weighted[r](x, w, n))))
+              << family.name << ", reduction " << r << ", " << n << " elements";
+        }
       }
-    }
+    });
   });
 }
 
 TEST_P(KernelsAgree, ApplyRow) {
   const Fenced x_memory(1 << 17), y_memory(1 << 17), w_memory(1 << 17), b_memory(1 << 17);
-  each([&]<class T>(const Kernels<T>& plain, const Kernels<T>& fast, const Family& family,
-                    std::mt19937_64& random) {
-    for (const int64_t n : row_lengths()) {
-      const auto values = data<T>(family, n, random);
-      const auto weights = data<T>({"weight", 1, 1, 0}, n, random);
-      const auto biases = data<T>({"bias", 0, 3, 0}, n, random);
-      const Normalizer<T> normalizer = {static_cast<T>(family.center), T(0.7), T(-0.1)};
-      const T* x = x_memory.last(values);
-      for (const int use : {0, 1, 2, 3}) {
-        for (const int64_t step : {0, 1}) {
-          const T* w = use & 1 ? w_memory.last(weights) : nullptr;
-          const T* b = use & 2 ? b_memory.last(biases) : nullptr;
-          std::vector<T> wanted(values.size()), result(values.size());
-          plain.apply_row(x, wanted.data(), n, normalizer, w, b, step);
-          T* y = y_memory.last<T>(n);
-          fast.apply_row(x, y, n, normalizer, w, b, step);
-          std::copy_n(y, n, result.begin());
-          ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n << " elements";
-          std::copy_n(x, n, y);
-          fast.apply_row(y, y, n, normalizer, w, b, step);
-          std::copy_n(y, n, result.begin());
-          ASSERT_TRUE(same(wanted, result)) << family.name << ", in place";
+  each_storage([&]<class X>(X) {
+    using T = Computing<X>;
+    const auto &plain = direct<X>(scalar()), &fast = direct<X>(*GetParam());
+    each_family<X>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : row_lengths()) {
+        const auto values = data<X>(family, n, random);
+        const T* weight = w_memory.last(data<T>({"weight", 1, 1, 0}, n, random));
+        const T* bias = b_memory.last(data<T>({"bias", 0, 3, 0}, n, random));
+        const Normalizer<T> normalizer = {static_cast<T>(family.center), T(0.7), T(-0.1)};
+        const X* x = x_memory.last(values);
+        for (const int use : {0, 1, 2, 3}) {
+          for (const int64_t step : {0, 1}) {
+            const T* w = use & 1 ? weight : nullptr;
+            const T* b = use & 2 ? bias : nullptr;
+            std::vector<X> wanted(values.size()), result(values.size());
+            plain.apply_row(x, wanted.data(), n, normalizer, w, b, step);
+            X* y = y_memory.last<X>(n);
+            fast.apply_row(x, y, n, normalizer, w, b, step);
+            std::copy_n(y, n, result.begin());
+            ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n << " elements";
+            std::copy_n(x, n, y);
+            fast.apply_row(y, y, n, normalizer, w, b, step);
+            std::copy_n(y, n, result.begin());
+            ASSERT_TRUE(same(wanted, result)) << family.name << ", in place";
+          }
         }
       }
+    });
+  });
+}
+
+TEST_P(KernelsAgree, Activate) {
+  const Fenced memory(1 << 17);
+  each_computing([&]<class T>(T) {
+    const auto &plain = computing<T>(scalar()), &fast = computing<T>(*GetParam());
+    const auto check = [&](const std::vector<T>& x, const char* what) {
+      for (int a = 1; a < kActivations; ++a) {
+        std::vector<T> wanted = x, result = x;
+        plain.activate[a](wanted.data(), std::ssize(x));
+        T* y = memory.last(x);
+        fast.activate[a](y, std::ssize(x));
+        std::copy_n(y, std::ssize(x), result.begin());
+        ASSERT_TRUE(same(wanted, result)) << what << ", activation " << a << ", " << std::ssize(x);
+      }
+    };
+    each_family<T>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : row_lengths()) check(data<T>(family, n, random), family.name);
+    });
+    std::mt19937_64 random(2);
+    for (int round = 0; round < 30; ++round) {
+      std::vector<T> x(1 << 13);
+      for (T& v : x) v = std::bit_cast<T>(static_cast<decltype(bits(v))>(random()));
+      check(x, "any bits");
     }
+  });
+}
+
+TEST_P(KernelsKeep, AddIsThePlainSum) {
+  const Fenced x_memory(1 << 17), y_memory(1 << 17);
+  each_computing([&]<class T>(T) {
+    const auto& fast = computing<T>(*GetParam());
+    each_family<T>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : row_lengths()) {
+        const auto a = data<T>(family, n, random), b = data<T>(family, n, random);
+        std::vector<T> wanted, result;
+        for (std::size_t i = 0; i < a.size(); ++i) wanted.push_back(a[i] + b[i]);
+        T* y = y_memory.last(b);
+        fast.add(x_memory.last(a), y, n);
+        result.assign(y, y + n);
+        ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n << " elements";
+      }
+    });
   });
 }
 
@@ -141,143 +226,258 @@ TEST_P(KernelsAgree, ApplyRow) {
 const int64_t kLaneCounts[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 33, 48, 63, 64, 65, 130, 512};
 const int64_t kLineCounts[] = {1, 2, 3, 4, 5, 7, 8, 31, kLineGroup};
 
-// Sums of add_lines or add_lines_exact, over what was there before; behind them a fence each.
-template <class T, class Kernel, class Center>
-std::vector<double> sums(Kernel kernel, const T* x, int64_t stride, int64_t lines, int64_t lanes,
+// What add(sums...) adds to as many arrays of a double a lane, over what was there before; behind
+// each of them a fence.
+template <int kArrays, class Add>
+std::vector<double> sums(int64_t lanes, Add add) {
+  static const Fenced memory[] = {Fenced(8192), Fenced(8192), Fenced(8192)};
+  double* sum[3];
+  for (int k = 0; k < kArrays; ++k) {
+    sum[k] = memory[k].last<double>(lanes);
+    for (int64_t i = 0; i < lanes; ++i) sum[k][i] = 0.25 * static_cast<double>(i);
+  }
+  if constexpr (kArrays == 2) add(sum[0], sum[1]);
+  if constexpr (kArrays == 3) add(sum[0], sum[1], sum[2]);
+  std::vector<double> all;
+  for (int k = 0; k < kArrays; ++k) all.insert(all.end(), sum[k], sum[k] + lanes);
+  return all;
+}
+
+template <class Kernel, class X, class Center>
+std::vector<double> sums(Kernel kernel, const X* x, int64_t stride, int64_t lines, int64_t lanes,
                          const Center* center) {
-  static const Fenced sum_memory(8192), square_memory(8192);
-  double* sum = sum_memory.last<double>(lanes);
-  double* square = square_memory.last<double>(lanes);
-  for (int64_t i = 0; i < lanes; ++i) sum[i] = square[i] = 0.25 * static_cast<double>(i);
-  kernel(x, stride, lines, lanes, center, sum, square);
-  std::vector<double> both(sum, sum + lanes);
-  both.insert(both.end(), square, square + lanes);
-  return both;
+  return sums<2>(lanes, [&](double* sum, double* square) {
+    kernel(x, stride, lines, lanes, center, sum, square);
+  });
+}
+
+template <class Kernel, class X>
+std::vector<double> sums(Kernel kernel, const X* x, const double* weight, int64_t stride,
+                         int64_t lines, int64_t lanes, const double* center) {
+  return sums<3>(lanes, [&](double* count, double* sum, double* square) {
+    kernel(x, weight, stride, lines, lanes, center, count, sum, square);
+  });
 }
 
 TEST_P(KernelsAgree, AddLines) {
-  const Fenced memory(1 << 19), center_memory(8192), wide_memory(8192);
-  each([&]<class T>(const Kernels<T>& plain, const Kernels<T>& fast, const Family& family,
-                    std::mt19937_64& random) {
-    for (const int64_t lanes : kLaneCounts) {
-      const auto centers = data<T>({"center", family.center, 1, 0}, lanes, random);
-      const T* center = center_memory.last(centers);
-      const double* wide = wide_memory.last(std::vector<double>(centers.begin(), centers.end()));
-      for (const int64_t lines : kLineCounts) {
-        for (const int64_t gap : {0, 3}) {
-          const int64_t stride = lanes + gap, used = stride * lines - gap;
-          const T* x = memory.last(data<T>(family, used, random));
-          for (int r = 0; r < kReductions; ++r) {
-            const auto what = [&] {
-              return std::string(family.name) + ", reduction " + std::to_string(r) + ", " +
-                     std::to_string(lines) + " x " + std::to_string(lanes);
-            };
-            for (const T* c : {static_cast<const T*>(nullptr), center}) {
-              ASSERT_TRUE(same(sums(plain.add_lines[r], x, stride, lines, lanes, c),
-                               sums(fast.add_lines[r], x, stride, lines, lanes, c)))
-                  << what();
+  const Fenced memory(1 << 19), w_memory(1 << 19), center_memory(8192), wide_memory(8192);
+  each_storage([&]<class X>(X) {
+    using T = Computing<X>;
+    const auto &plain = direct<X>(scalar()), &fast = direct<X>(*GetParam());
+    const auto &plain_of = computing<T>(scalar()), &fast_of = computing<T>(*GetParam());
+    each_family<X>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t lanes : kLaneCounts) {
+        const auto centers = data<T>({"center", family.center, 1, 0}, lanes, random);
+        const T* center = center_memory.last(centers);
+        const double* wide = wide_memory.last(values_of(centers));
+        for (const int64_t lines : kLineCounts) {
+          for (const int64_t gap : {0, 3}) {
+            const int64_t stride = lanes + gap, used = stride * lines - gap;
+            const X* x = memory.last(data<X>(family, used, random));
+            const double* w = w_memory.last(weights(used, random));
+            for (int r = 0; r < kOfFloats; ++r) {
+              const auto what = [&] {
+                return std::string(family.name) + ", reduction " + std::to_string(r) + ", " +
+                       std::to_string(lines) + " x " + std::to_string(lanes);
+              };
+              for (const T* c : {static_cast<const T*>(nullptr), center}) {
+                ASSERT_TRUE(same(sums(plain.add_lines[r], x, stride, lines, lanes, c),
+                                 sums(fast.add_lines[r], x, stride, lines, lanes, c)))
+                    << what();
+              }
+              ASSERT_TRUE(same(sums(plain.add_lines_exact[r], x, stride, lines, lanes, wide),
+                               sums(fast.add_lines_exact[r], x, stride, lines, lanes, wide)))
+                  << what() << ", exact";
+              if constexpr (std::is_same_v<X, T>) {
+                const auto k = plain_of.add_lines_weighted[r], f = fast_of.add_lines_weighted[r];
+                ASSERT_TRUE(same(sums(k, x, w, stride, lines, lanes, wide),
+                                 sums(f, x, w, stride, lines, lanes, wide)))
+                    << what() << ", weighted";
+              }
             }
-            ASSERT_TRUE(same(sums(plain.add_lines_exact[r], x, stride, lines, lanes, wide),
-                             sums(fast.add_lines_exact[r], x, stride, lines, lanes, wide)))
-                << what() << ", exact";
           }
         }
       }
-    }
+    });
   });
 }
 
 // A lane's sums may not depend on the lanes beside it.
-TEST_P(AnyKernels, AddLinesOfALaneAlone) {
-  each([&]<class T>(const Kernels<T>&, const Kernels<T>& fast, const Family& family,
-                    std::mt19937_64& random) {
-    constexpr int64_t kLanes = 40, kLines = 29;
-    const auto x = data<T>(family, kLanes * kLines, random);
-    const std::vector<T> center(kLanes, static_cast<T>(family.center));
-    for (int r = 0; r < kReductions; ++r) {
-      const auto together =
-          sums(fast.add_lines[r], x.data(), kLanes, kLines, kLanes, center.data());
-      for (int64_t l = 0; l < kLanes; ++l) {
-        double sum = 0.25 * static_cast<double>(l), square = sum;
-        fast.add_lines[r](x.data() + l, kLanes, kLines, 1, center.data(), &sum, &square);
-        ASSERT_TRUE(same(sum, together[l]) && same(square, together[kLanes + l])) << family.name;
+TEST_P(KernelsKeep, AddLinesOfALaneAlone) {
+  each_storage([&]<class X>(X) {
+    using T = Computing<X>;
+    const auto& fast = direct<X>(*GetParam());
+    each_family<X>([&](const Family& family, std::mt19937_64& random) {
+      constexpr int64_t kLanes = 40, kLines = 29;
+      const auto x = data<X>(family, kLanes * kLines, random);
+      const std::vector<T> center(kLanes, static_cast<T>(family.center));
+      for (int r = 0; r < kOfFloats; ++r) {
+        const auto together =
+            sums(fast.add_lines[r], x.data(), kLanes, kLines, kLanes, center.data());
+        for (int64_t l = 0; l < kLanes; ++l) {
+          double sum = 0.25 * static_cast<double>(l), square = sum;
+          fast.add_lines[r](x.data() + l, kLanes, kLines, 1, center.data(), &sum, &square);
+          ASSERT_TRUE(same(sum, together[l]) && same(square, together[kLanes + l])) << family.name;
+        }
       }
-    }
+    });
   });
 }
 
 TEST_P(KernelsAgree, ApplyLines) {
   const Fenced x_memory(1 << 18), y_memory(1 << 18),
       lane_memory[5] = {Fenced(8192), Fenced(8192), Fenced(8192), Fenced(8192), Fenced(8192)};
-  each([&]<class T>(const Kernels<T>& plain, const Kernels<T>& fast, const Family& family,
-                    std::mt19937_64& random) {
-    for (const int64_t lanes : kLaneCounts) {
-      const T* lane[5];
-      for (int i = 0; i < 5; ++i) {
-        const double center = i == 0 ? family.center : 0;
-        lane[i] = lane_memory[i].last(data<T>({"lane", center, 1, 0}, lanes, random));
-      }
-      for (const int64_t lines : {1, 2, 5}) {
-        const int64_t xs = lanes + 3, ys = lanes + 1;
-        const T* x = x_memory.last(data<T>(family, xs * lines - 3, random));
-        const int64_t written = ys * lines - 1;
-        for (const int use : {0, 1, 2, 3}) {
-          for (const int64_t step : {0, 1}) {
-            const T* w = use & 1 ? lane[3] : nullptr;
-            const T* b = use & 2 ? lane[4] : nullptr;
-            // The gaps between the lines keep what stands there.
-            std::vector<T> wanted(static_cast<std::size_t>(written), T(7)), result(wanted);
-            plain.apply_lines(x, xs, wanted.data(), ys, lines, lanes, lane[0], lane[1], lane[2], w,
-                              b, step);
-            T* y = y_memory.last(result);
-            fast.apply_lines(x, xs, y, ys, lines, lanes, lane[0], lane[1], lane[2], w, b, step);
-            std::copy_n(y, written, result.begin());
-            ASSERT_TRUE(same(wanted, result)) << family.name << ", " << lines << " x " << lanes;
+  each_storage([&]<class X>(X) {
+    using T = Computing<X>;
+    const auto &plain = direct<X>(scalar()), &fast = direct<X>(*GetParam());
+    each_family<X>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t lanes : kLaneCounts) {
+        const T* lane[5];
+        for (int i = 0; i < 5; ++i) {
+          const double center = i == 0 ? family.center : 0;
+          lane[i] = lane_memory[i].last(data<T>({"lane", center, 1, 0}, lanes, random));
+        }
+        for (const int64_t lines : {1, 2, 5}) {
+          const int64_t xs = lanes + 3, ys = lanes + 1;
+          const X* x = x_memory.last(data<X>(family, xs * lines - 3, random));
+          const int64_t written = ys * lines - 1;
+          for (const int use : {0, 1, 2, 3}) {
+            for (const int64_t step : {0, 1}) {
+              const T* w = use & 1 ? lane[3] : nullptr;
+              const T* b = use & 2 ? lane[4] : nullptr;
+              // The gaps between the lines keep what stands there.
+              std::vector<X> wanted(static_cast<std::size_t>(written), nearest<X>(7));
+              std::vector<X> result(wanted);
+              plain.apply_lines(x, xs, wanted.data(), ys, lines, lanes, lane[0], lane[1], lane[2],
+                                w, b, step);
+              X* y = y_memory.last(result);
+              fast.apply_lines(x, xs, y, ys, lines, lanes, lane[0], lane[1], lane[2], w, b, step);
+              std::copy_n(y, written, result.begin());
+              ASSERT_TRUE(same(wanted, result)) << family.name << ", " << lines << " x " << lanes;
+            }
           }
         }
       }
-    }
+    });
+  });
+}
+
+// ---- sixteen bits -----------------------------------------------------------------------------
+
+template <class Body>
+void each_half(Body body) {
+  body(Half());
+  body(BFloat16());
+}
+
+// A kernel that widens in registers does what the float32 kernel does to a widened copy.
+TEST_P(KernelsKeep, HalvesAreReducedAsTheirWidenedCopy) {
+  each_half([&]<class H>(H) {
+    const auto& narrow = direct<H>(*GetParam());
+    const auto& wide = direct<float>(*GetParam());
+    each_family<H>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : {1, 5, 16, 40, 97, 513, 3000}) {
+        const auto x = data<H>(family, n, random);
+        const auto values = values_of(x);
+        const std::vector<float> copy(values.begin(), values.end());
+        for (int r = 0; r < kOfFloats; ++r) {
+          EXPECT_TRUE(same(list(narrow.reduce_row[r](x.data(), nullptr, n, 0x1p-122)),
+                           list(wide.reduce_row[r](copy.data(), nullptr, n, 0x1p-122))))
+              << family.name << ", reduction " << r << ", " << n << " elements";
+        }
+      }
+      constexpr int64_t kLanes = 37, kLines = 19;
+      const auto x = data<H>(family, kLanes * kLines, random);
+      const auto values = values_of(x);
+      const std::vector<float> copy(values.begin(), values.end()), center(kLanes, 0.5f);
+      const std::vector<double> exact(kLanes, 0.5);
+      for (int r = 0; r < kOfFloats; ++r) {
+        const auto of = [&](const auto& k, const auto* p) {
+          auto all = sums(k.add_lines[r], p, kLanes, kLines, kLanes, center.data());
+          const auto more = sums(k.add_lines_exact[r], p, kLanes, kLines, kLanes, exact.data());
+          all.insert(all.end(), more.begin(), more.end());
+          return all;
+        };
+        EXPECT_TRUE(same(of(narrow, x.data()), of(wide, copy.data())))
+            << family.name << ", reduction " << r;
+      }
+    });
+  });
+}
+
+TEST_P(KernelsKeep, HalvesAreAppliedInFloat32AndRoundedOnce) {
+  each_half([&]<class H>(H) {
+    const auto& narrow = direct<H>(*GetParam());
+    const auto& wide = direct<float>(*GetParam());
+    each_family<H>([&](const Family& family, std::mt19937_64& random) {
+      constexpr int64_t kLanes = 37, kLines = 5, kCount = kLanes * kLines;
+      const auto x = data<H>(family, kCount, random);
+      const auto values = values_of(x);
+      const std::vector<float> copy(values.begin(), values.end());
+      const auto w = data<float>({"weight", 1, 1, 0}, kCount, random);
+      const auto b = data<float>({"bias", 0, 1, 0}, kCount, random);
+      std::vector<H> result(x.size()), wanted(x.size());
+      std::vector<float> y(x.size());
+      const auto round = [&] {
+        for (std::size_t i = 0; i < y.size(); ++i) wanted[i] = nearest<H>(y[i]);
+      };
+      const Normalizer<float> n = {static_cast<float>(family.center), 0.7f, -0.1f};
+      narrow.apply_row(x.data(), result.data(), kCount, n, w.data(), b.data(), 1);
+      wide.apply_row(copy.data(), y.data(), kCount, n, w.data(), b.data(), 1);
+      round();
+      EXPECT_TRUE(same(result, wanted)) << family.name;
+      narrow.apply_lines(x.data(), kLanes, result.data(), kLanes, kLines, kLanes, b.data(),
+                         w.data(), b.data(), w.data(), b.data(), 1);
+      wide.apply_lines(copy.data(), kLanes, y.data(), kLanes, kLines, kLanes, b.data(), w.data(),
+                       b.data(), w.data(), b.data(), 1);
+      round();
+      EXPECT_TRUE(same(result, wanted)) << family.name;
+    });
   });
 }
 
 // ---- maps -------------------------------------------------------------------------------------
 
 TEST_P(KernelsAgree, Divide) {
-  each([&]<class T>(const Kernels<T>& plain, const Kernels<T>& fast, const Family& family,
-                    std::mt19937_64& random) {
-    for (const int64_t n : {1, 2, 7, 8, 33, 512}) {
-      const std::vector<double> m2 = data<double>(family, n, random);
-      for (const Divider by : {Divider{768, 1e-5, 0, true}, Divider{3, 0, 0, true},
-                               Divider{1, 0, 1e-12, true}, Divider{1, 0, 1e-12, false}}) {
-        std::vector<double> wanted(static_cast<std::size_t>(2 * n)), result(wanted);
-        plain.divide(m2.data(), n, by, wanted.data(), wanted.data() + n);
-        fast.divide(m2.data(), n, by, result.data(), result.data() + n);
-        ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
+  each_computing([&]<class T>(T) {
+    const auto &plain = computing<T>(scalar()), &fast = computing<T>(*GetParam());
+    each_family<T>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : {1, 2, 7, 8, 33, 512}) {
+        const std::vector<double> m2 = data<double>(family, n, random);
+        for (const Divider by : {Divider{768, 1e-5, 0, true}, Divider{3, 0, 0, true},
+                                 Divider{1, 0, 1e-12, true}, Divider{1, 0, 1e-12, false}}) {
+          std::vector<double> wanted(static_cast<std::size_t>(2 * n)), result(wanted);
+          plain.divide(m2.data(), n, by, wanted.data(), wanted.data() + n);
+          fast.divide(m2.data(), n, by, result.data(), result.data() + n);
+          ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
+        }
       }
-    }
+    });
   });
 }
 
 TEST_P(KernelsAgree, MakeMaps) {
-  each([&]<class T>(const Kernels<T>& plain, const Kernels<T>& fast, const Family& family,
-                    std::mt19937_64& random) {
-    for (const int64_t n : {1, 2, 7, 8, 33, 512}) {
-      const std::vector<double> mean = data<double>(family, n, random);
-      const std::vector<double> rest = data<double>({"rest", 0, 1e-9, 0}, n, random);
-      const std::vector<double> rstd = data<double>(family, n, random);
-      const std::vector<double> bias = data<double>({"bias", 0, 1, 0}, n, random);
-      std::vector<T> wanted(static_cast<std::size_t>(3 * n)), result(wanted);
-      const auto maps = [&](const Kernels<T>& k, std::vector<T>& to) {
-        return k.make_maps(mean.data(), rest.data(), rstd.data(), bias.data(), bias.data(), n,
-                           to.data(), to.data() + n, to.data() + 2 * n);
-      };
-      ASSERT_EQ(maps(plain, wanted), maps(fast, result)) << family.name << ", " << n;
-      ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
-    }
+  each_computing([&]<class T>(T) {
+    const auto &plain = computing<T>(scalar()), &fast = computing<T>(*GetParam());
+    each_family<T>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : {1, 2, 7, 8, 33, 512}) {
+        const std::vector<double> mean = data<double>(family, n, random);
+        const std::vector<double> rest = data<double>({"rest", 0, 1e-9, 0}, n, random);
+        const std::vector<double> rstd = data<double>(family, n, random);
+        const std::vector<double> bias = data<double>({"bias", 0, 1, 0}, n, random);
+        std::vector<T> wanted(static_cast<std::size_t>(3 * n)), result(wanted);
+        const auto maps = [&](const Kernels<T>& k, std::vector<T>& to) {
+          return k.make_maps(mean.data(), rest.data(), rstd.data(), bias.data(), bias.data(), n,
+                             to.data(), to.data() + n, to.data() + 2 * n);
+        };
+        ASSERT_EQ(maps(plain, wanted), maps(fast, result)) << family.name << ", " << n;
+        ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
+      }
+    });
   });
 }
 
-TEST_P(AnyKernels, MapsThatFloat32CannotHoldAreRefused) {
+TEST_P(KernelsKeep, MapsThatFloat32CannotHoldAreRefused) {
   const Kernels<float>& k = GetParam()->f32;
   const double zero = 0, one = 1;
   const auto fits = [&](double mean, double rstd, double weight) {

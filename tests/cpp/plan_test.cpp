@@ -1,8 +1,8 @@
 // Plans of named layouts, what may not change them, and walks over nests.
 #include "plan/plan.hpp"
 
+#include <array>
 #include <numeric>
-#include <tuple>
 
 #include "support.hpp"
 
@@ -33,7 +33,7 @@ Layout lay_out(const std::vector<Axis>& axes, int64_t gap = 0) {
     dims.insert(dims.begin(), dim);
   }
   Layout layout;
-  for (std::size_t i = 0; i < dims.size(); ++i) layout.push(dims[i], axes[i].reduced);
+  for (std::size_t i = 0; i < dims.size(); ++i) layout.push(axes[i].reduced) = dims[i];
   return layout;
 }
 
@@ -225,9 +225,9 @@ TEST(Plan, KnowsWhereTheParametersAreConstant) {
 
 // ---- what a plan visits -----------------------------------------------------------------------
 
-using Place = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t>;
+using Place = std::array<int64_t, kOperands>;
 
-Place place(const Offsets& o) { return {o[kX], o[kY], o[kWeight], o[kBias], o[kStatistic]}; }
+Place place(const Offsets& o) { return std::to_array(o.at); }
 
 std::vector<Offsets> all(const Nest& nest) {
   std::vector<Offsets> list;
@@ -274,8 +274,9 @@ Layout random_layout(std::mt19937_64& random) {
     Offsets& step = layout.dims[i].step;
     if (random() % 6 == 0) step.at[kX] = 0;
     if (random() % 4 == 0) step.at[kX] *= -1;
-    step.at[kWeight] = 4 * integer(random, 0, 2);
-    step.at[kBias] = 4 * integer(random, 0, 2);
+    for (const Operand o : {kAddend, kSum, kWhere, kSampleWeight, kWeight, kBias}) {
+      step.at[o] = 4 * integer(random, 0, 2);
+    }
     const auto k = integer(random, 0, i);
     std::swap(layout.dims[i], layout.dims[k]);
     std::swap(layout.reduced[i], layout.reduced[k]);
@@ -368,7 +369,9 @@ TEST(Nest, RunsCoverAnyRangeOnce) {
 TEST(Nest, IsStillWhereNoStepIsTaken) {
   Nest nest;
   EXPECT_TRUE(nest.still(kX));
-  nest.push({3, {{8, 0, 0, 0, 1}}});
+  Dim dim = {3, Offsets::zero()};
+  dim.step.at[kX] = 8;
+  nest.push(dim);
   EXPECT_FALSE(nest.still(kX));
   EXPECT_TRUE(nest.still(kWeight));
 }

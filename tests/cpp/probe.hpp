@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/kernels.hpp"
+
 namespace normfast::test {
 
 template <class T>
@@ -19,9 +21,20 @@ struct LaneProbe {
   void (*load)(const T* from, int64_t count, T* result);
   void (*store)(const T* a, T* to, int64_t count);
   void (*keep)(const T* a, int64_t count, T* result);
-  Binary add, subtract, multiply, max_magnitude;
-  Ternary fma;
+  Binary add, subtract, multiply, divide, max_magnitude, larger, smaller, times_power_of_two;
+  Ternary fma, where_negative;
   Unary abs;
+};
+
+// Sixteen-bit storage of a vector of floats: whole loads and stores, and of some.
+template <class H>
+struct HalfProbe {
+  using Element = H;
+
+  void (*load)(const H* from, float* result);
+  void (*load_some)(const H* from, int64_t count, float* result);
+  void (*store)(const float* a, H* to);
+  void (*store_some)(const float* a, H* to, int64_t count);
 };
 
 struct Probe {
@@ -30,7 +43,10 @@ struct Probe {
   const char* isa;
   LaneProbe<float> f32;
   LaneProbe<double> f64;
+  HalfProbe<Half> f16;
+  HalfProbe<BFloat16> bf16;
   Widen widen_low, widen_high, fold;
+  LaneProbe<double>::Binary where_nonzero;
   double (*sum)(const double* a);
 };
 

@@ -17,20 +17,40 @@ constexpr auto lanes_of() {
       [](const T* a, const T* b, T* r) { (V::load(a) + V::load(b)).store(r); },
       [](const T* a, const T* b, T* r) { (V::load(a) - V::load(b)).store(r); },
       [](const T* a, const T* b, T* r) { (V::load(a) * V::load(b)).store(r); },
+      [](const T* a, const T* b, T* r) { (V::load(a) / V::load(b)).store(r); },
       [](const T* a, const T* b, T* r) { max_magnitude(V::load(a), V::load(b)).store(r); },
+      [](const T* a, const T* b, T* r) { larger(V::load(a), V::load(b)).store(r); },
+      [](const T* a, const T* b, T* r) { smaller(V::load(a), V::load(b)).store(r); },
+      [](const T* a, const T* b, T* r) { times_power_of_two(V::load(a), V::load(b)).store(r); },
       [](const T* a, const T* b, const T* c, T* r) {
         fma(V::load(a), V::load(b), V::load(c)).store(r);
       },
+      [](const T* by, const T* a, const T* b, T* r) {
+        where_negative(V::load(by), V::load(a), V::load(b)).store(r);
+      },
       [](const T* a, T* r) { abs(V::load(a)).store(r); }};
+}
+
+template <class H>
+constexpr HalfProbe<H> halves_of() {
+  return {[](const H* from, float* r) { F32::load(from).store(r); },
+          [](const H* from, int64_t count, float* r) { F32::load(from, count).store(r); },
+          [](const float* a, H* to) { F32::load(a).store(to); },
+          [](const float* a, H* to, int64_t count) { F32::load(a).store(to, count); }};
 }
 
 constexpr Probe probe_of(const char* isa) {
   return {isa,
           lanes_of<F32>(),
           lanes_of<F64>(),
+          halves_of<Half>(),
+          halves_of<BFloat16>(),
           [](const float* a, double* r) { widen_low(F32::load(a)).store(r); },
           [](const float* a, double* r) { widen_high(F32::load(a)).store(r); },
           [](const float* a, double* r) { fold(F32::load(a)).store(r); },
+          [](const double* by, const double* a, double* r) {
+            where_nonzero(F64::load(by), F64::load(a)).store(r);
+          },
           [](const double* a) { return sum(F64::load(a)); }};
 }
 

@@ -71,6 +71,11 @@ class Vec : public testing::TestWithParam<const Probe*> {
     check(GetParam()->f32);
     check(GetParam()->f64);
   }
+  template <class Check>
+  void both_halves(Check check) {
+    check(GetParam()->f16);
+    check(GetParam()->bf16);
+  }
 
   // Every pair of numbers meets in some lane.
   template <class T, class Operation, class Expected>
@@ -162,6 +167,7 @@ TEST_P(Vec, ArithmeticIsIeee) {
     pairs(v, all, v.add, [](T a, T b) { return a + b; });
     pairs(v, all, v.subtract, [](T a, T b) { return a - b; });
     pairs(v, all, v.multiply, [](T a, T b) { return a * b; });
+    pairs(v, all, v.divide, [](T a, T b) { return a / b; });
   });
 }
 
@@ -210,6 +216,146 @@ TEST_P(Vec, MaxMagnitudeNeverLosesNaN) {
     });
   });
 }
+
+// Of two zeros as well, and where either is a NaN: that decides the bits of what follows.
+TEST_P(Vec, LargerAndSmallerGiveTheirSecondWhereTheyCannotTell) {
+  both([]<class T>(const LaneProbe<T>& v) {
+    const auto all = signed_numbers<T>();
+    pairs(v, all, v.larger, [](T a, T b) { return a > b ? a : b; });
+    pairs(v, all, v.smaller, [](T a, T b) { return a < b ? a : b; });
+  });
+}
+
+TEST_P(Vec, WhereNegativeReadsTheSignBitAlone) {
+  both([]<class T>(const LaneProbe<T>& v) {
+    const auto all = signed_numbers<T>();  // with -0 and NaNs of both signs
+    const auto other = spread(all, v.lanes, 11, 7);
+    const auto choose = [&](const T* by, const T* a, T* r) {
+      v.where_negative(by, a, other.data(), r);
+      for (int64_t i = 0; i < v.lanes; ++i) {
+        const T wanted = std::signbit(by[i]) ? a[i] : other[static_cast<std::size_t>(i)];
+        ASSERT_TRUE(same(r[i], wanted)) << by[i];
+        r[i] = a[i];
+      }
+    };
+    pairs(v, all, choose, [](T, T a) { return a; });
+  });
+}
+
+TEST_P(Vec, WhereNonzeroGivesZeroWhateverStoodThere) {
+  pairs(GetParam()->f64, signed_numbers<double>(), GetParam()->where_nonzero,
+        [](double by, double a) { return by != 0 ? a : 0.0; });
+}
+
+TEST_P(Vec, TimesPowerOfTwoIsExactInTheNormalRange) {
+  both([]<class T>(const LaneProbe<T>& v) {
+    using Limits = std::numeric_limits<T>;
+    // Adding this leaves k in the low bits, as the exponential does.
+    const T round = std::ldexp(T(1.5), Limits::digits - 1);
+    for (const T a : {T(1), T(1.5), T(0.7), T(1) + Limits::epsilon(), T(-1.3)}) {
+      for (int k = Limits::min_exponent; k <= Limits::max_exponent - 2; ++k) {
+        const std::vector<T> x(static_cast<std::size_t>(v.lanes), a);
+        const std::vector<T> t(x.size(), static_cast<T>(k) + round);
+        std::vector<T> r(x.size());
+        v.times_power_of_two(x.data(), t.data(), r.data());
+        ASSERT_TRUE(same(r, std::vector<T>(x.size(), std::ldexp(a, k)))) << a << " 2^" << k;
+      }
+    }
+  });
+}
+
+// ---- sixteen bits -----------------------------------------------------------------------------
+
+TEST_P(Vec, EveryHalfIsWidenedExactly) {
+  both_halves([]<class H>(const HalfProbe<H>& v) {
+    for (int first = 0; first < 0x10000; first += 16) {
+      std::vector<H> a;
+      std::vector<float> wanted, result(16);
+      for (int b = first; b < first + 16; ++b) {
+        a.push_back({static_cast<uint16_t>(b)});
+        wanted.push_back(static_cast<float>(value_of(a.back())));
+      }
+      v.load(a.data(), result.data());
+      ASSERT_TRUE(same(result, wanted)) << first;
+      v.load_some(a.data(), 16, result.data());
+      ASSERT_TRUE(same(result, wanted)) << first;
+    }
+  });
+}
+
+// Every number of the narrow type, every midpoint between two of them, and the floats beside each.
+template <class H>
+std::vector<float> floats_to_round() {
+  using Limits = std::numeric_limits<float>;
+  std::vector<float> values = {Limits::max(), Limits::infinity(), Limits::denorm_min(),
+                               Limits::min(), Limits::quiet_NaN()};
+  for (int b = 0; b < kInfinity<H>; ++b) {
+    const double low = magnitude<H>(b), middle = (low + magnitude<H>(b + 1)) / 2;
+    for (const double number : {low, middle}) {
+      const auto f = static_cast<float>(number);
+      for (const float v : {f, std::nextafter(f, 0.f), std::nextafter(f, Limits::infinity())}) {
+        values.push_back(v);
+      }
+    }
+  }
+  // NaNs of other payloads: the highest bit of the fraction, the lowest, all of them.
+  for (const uint32_t b : {0x7fc00000u, 0x7f800001u, 0x7fffffffu}) {
+    values.push_back(std::bit_cast<float>(b));
+  }
+  const std::size_t positive = values.size();
+  for (std::size_t i = 0; i < positive; ++i) values.push_back(-values[i]);
+  while (values.size() % 16) values.push_back(0);
+  return values;
+}
+
+TEST_P(Vec, EveryHalfIsRoundedToNearestEven) {
+  both_halves([]<class H>(const HalfProbe<H>& v) {
+    const auto values = floats_to_round<H>();
+    for (std::size_t i = 0; i < values.size(); i += 16) {
+      std::vector<H> wanted, result(16);
+      for (std::size_t k = i; k < i + 16; ++k) wanted.push_back(nearest<H>(values[k]));
+      v.store(values.data() + i, result.data());
+      ASSERT_TRUE(same(result, wanted)) << "from " << values[i];
+      v.store_some(values.data() + i, result.data(), 16);
+      ASSERT_TRUE(same(result, wanted)) << "from " << values[i];
+    }
+  });
+}
+
+TEST_P(Vec, PartialLoadOfHalvesReadsNothingPastTheEndAndGivesZeroThere) {
+  both_halves([]<class H>(const HalfProbe<H>& v) {
+    const Fenced memory(4096);
+    for (int64_t count = 0; count <= 16; ++count) {
+      H* a = memory.last<H>(count);
+      std::vector<float> wanted(16), result(16, 7.f);
+      for (int64_t i = 0; i < count; ++i) {
+        a[i].bits = static_cast<uint16_t>(0x3c01 + 0x333 * i);
+        wanted[static_cast<std::size_t>(i)] = static_cast<float>(value_of(a[i]));
+      }
+      v.load_some(a, count, result.data());
+      EXPECT_TRUE(same(result, wanted)) << count;
+    }
+  });
+}
+
+TEST_P(Vec, PartialStoreOfHalvesWritesNothingPastTheEnd) {
+  both_halves([]<class H>(const HalfProbe<H>& v) {
+    const Fenced memory(4096);
+    const auto values = spread(signed_numbers<float>(), 16, 3);
+    for (int64_t count = 0; count <= 16; ++count) {
+      v.store_some(values.data(), memory.last<H>(count), count);  // the fence would stop it
+      std::vector<H> wanted(16, H{7}), result(wanted);
+      for (int64_t i = 0; i < count; ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        wanted[k] = nearest<H>(values[k]);
+      }
+      v.store_some(values.data(), result.data(), count);
+      EXPECT_TRUE(same(result, wanted)) << count;
+    }
+  });
+}
+
+// ---- widths -----------------------------------------------------------------------------------
 
 TEST_P(Vec, WidenKeepsEveryValueAndOrder) {
   const auto all = signed_numbers<float>();

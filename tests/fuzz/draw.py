@@ -30,6 +30,7 @@ OPERATIONS = [
     "normalize",
     "weight_norm",
     "standardize",
+    "normalize_image",
 ]
 # Sizes: nothing, one, primes, beside multiples of the vector, more lanes than a group has.
 SIZES = [1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 11, 13, 16, 17, 31, 33, 49]
@@ -291,7 +292,8 @@ class Drawer:
         """Some arrays in a memoryview, or as another library's."""
         for name, a in call.arguments.items():
             packed = isinstance(a, np.ndarray) and all(s % a.itemsize == 0 for s in a.strides)
-            if packed and a.dtype != BFLOAT16 and self.chance(0.6):
+            numbers = call.operation == "normalize_image" and name in ("mean", "std")
+            if packed and not numbers and a.dtype != BFLOAT16 and self.chance(0.6):
                 call.wrapped[name] = self.pick([memoryview, Foreign])
 
     def mean_var(self, call: Call) -> None:

@@ -165,7 +165,7 @@ class Call:
         lost = np.where(m.known, Wide(0), np.inf)
         strict = self.promise * (np.sqrt(m.var) * (1 + strained) + np.abs(m.mean) * 1e-9)
         return (
-            rounded(m.mean, strict + 4e-16 * np.abs(m.mean) + lost, FLOAT64),
+            rounded(m.mean, strict + 4e-16 * np.abs(m.mean) + 1e-323 + lost, FLOAT64),
             rounded(rstd, 4 * self.promise * strained * rstd + lost, FLOAT64),
         )
 
@@ -453,7 +453,9 @@ def normalize_image(call: Call) -> Expected:
     )
     y = (pixels - mean) / std
     size = (np.abs(pixels) + np.abs(mean)) / np.abs(std)
-    error = np.where(np.isfinite(y), 4 * call.eps * size + call.tiny / np.abs(std), np.inf)
+    error = 4 * call.eps * size + call.tiny * np.maximum(1, 1 / np.abs(std))
+    most = float(np.finfo(call.compute).max)
+    error = np.where(np.isfinite(y) & (np.maximum(size, np.abs(pixels)) < most), error, np.inf)
     to = call.get("out_channel_axis", -3)
     moved = [np.moveaxis(a, axis, to) for a in (y, error)]
     return Expected([rounded(*moved, np.dtype(call.get("dtype", np.float32)))])

@@ -95,6 +95,7 @@ class Spoiler:
             or self.arguments.get("training") is False
             or self.arguments.get("use_input_stats") is False
             or "std" in self.arguments
+            or (name == "running_var_correction" and self.arguments.get("running_mean") is None)
             or "where" in self.arguments
             or "sample_weight" in self.arguments
         )
@@ -139,6 +140,9 @@ class Spoiler:
             return self.a_scalar()
         name = self.draw.pick(present)
         old = self.arguments[name]
+        if self.call.operation == "normalize_image":
+            wrong = self.draw.pick(["abc", None, {}, [], [np.nan], [np.inf], 1j, np.ones((2, 2))])
+            return self.refuse("not of numbers", name, wrong)
         kind = self.rng.random()
         if name in ("running_mean", "running_var", "mean", "std") and kind < 0.15:
             return self.refuse("missing", name, None)

@@ -53,6 +53,12 @@ class Columns {
     strip_ = std::min(lanes_.size(), kStrip / unit_lanes * unit_lanes);
     strips_ = (lanes_.size() + strip_ - 1) / strip_;
     step_ = affine_lies<T>(work, lanes_, 0) ? 0 : 1;
+    runs_ = lanes_.ndim() <= 1 && lie_in_runs(work, lanes_);
+    const auto dense = [&](const Array& a, Operand o) {
+      return !a || lines_.inner_step(o) == lanes_.size() * a.unit();
+    };
+    dense_ = dense(work.x, kX) && dense(work.y, kY) && dense(work.addend, kAddend) &&
+             dense(work.sum, kSum);
     affine_lies_ = lanes_.ndim() <= 1 && affine_lies<T>(work, lanes_, step_) &&
                    reachable<T>(work, lanes_) && reachable<T>(work, lines_) &&
                    reachable<T>(work, work.plan.units);
@@ -138,17 +144,21 @@ class Columns {
   int64_t band() const { return std::max<int64_t>(1, kBand / lanes_.size()); }
 
   void apply(const Place& place, int64_t begin, int64_t end, const State& state) const {
-    const bool direct = direct_ && follows_ && state.exact.empty();
+    const bool fits = state.exact.empty();
+    const bool direct = direct_ && fits && (follows_ || affine_lies_);
+    const bool run = runs_ && fits && (follows_ || affine_lies_);
     // Lines that share their maps go through a tile together.
-    const int64_t together = follows_ && state.exact.empty() ? state.repeat : 1;
+    const int64_t together = fits && follows_ && (dense_ || !run) ? state.repeat : 1;
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = place.at;
       at.add(o, 1);
-      if (direct) return apply_direct(place, at, count, state);
+      if (direct && follows_) return apply_direct(place, at, count, state);
       for (int64_t i = 0; i < count; i += together) {
         const int64_t k = std::min(together, count - i);
-        if (direct_ && affine_lies_ && state.exact.empty()) {
+        if (direct) {
           apply_line(place, at, state);
+        } else if (run) {
+          apply_run(place, at, k, state);
         } else {
           apply_tile(place, at, k, state);
         }
@@ -332,6 +342,19 @@ class Columns {
                      bias ? bias + first : nullptr, step_);
   }
 
+  // One line, or several that follow one another, as a run.
+  void apply_run(const Place& place, Offsets at, int64_t count, const State& state) const {
+    const int64_t lanes = place.end - place.begin, first = place.begin * step_;
+    const T* weight = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight]);
+    const T* bias = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias]);
+    if (lanes_.ndim() > 0) at.add(lanes_.inner().step, place.begin);
+    map_run(work_, kernels_, at, lanes * count, [&](const T* x, T* y) {
+      kernels_.of(kTypeOf<T>)
+          .apply_lines(x, 0, y, 0, 1, lanes * count, state.center, state.scale, state.shift,
+                       weight ? weight + first : nullptr, bias ? bias + first : nullptr, step_);
+    });
+  }
+
   // Some lines through a tile; several only where they share their maps.
   void apply_tile(const Place& place, const Offsets& at, int64_t count, const State& state) const {
     const int64_t lanes = place.end - place.begin;
@@ -386,6 +409,8 @@ class Columns {
   const bool own_;     // each statistic is finished by itself
   const LaneReducer<T> reducer_;
   int64_t strip_, strips_;
+  bool runs_;   // all of a line lies in runs,
+  bool dense_;  // which follow one another
   bool affine_lies_;
   int64_t step_;  // of weight and bias along the lanes, where they lie directly
 };

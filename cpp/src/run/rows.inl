@@ -27,7 +27,11 @@ class Rows {
     direct_ = maps_in_place(work, kernels) && long_runs && contiguous &&
               reachable<T>(work, work.plan.units) && reachable<T>(work, nest_);
     step_ = affine_lies<T>(work, nest_, 0) ? 0 : 1;
-    if (!follows_) direct_ &= affine_lies<T>(work, nest_, step_);
+    runs_ = long_runs && lie_in_runs(work, nest_);
+    if (!follows_) {
+      direct_ &= affine_lies<T>(work, nest_, step_);
+      runs_ &= affine_lies<T>(work, nest_, step_);
+    }
   }
 
   static constexpr bool kHasBands = false;
@@ -67,6 +71,8 @@ class Rows {
     const int64_t end = std::min(nest_.size(), begin + kRowChunk);
     if (direct_ && state.fits) {
       apply_direct(at, begin, end, state);
+    } else if (runs_ && state.fits) {
+      apply_runs(at, begin, end, state);
     } else {
       apply_tiles(at, begin, end, state);
     }
@@ -88,6 +94,22 @@ class Rows {
     });
   }
 
+  void apply_runs(const Offsets& start, int64_t begin, int64_t end, const State& state) const {
+    const auto apply_row = kernels_.of(kTypeOf<T>).apply_row;
+    for_runs(nest_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
+      Offsets at = start;
+      at.add(o, 1);
+      for_pieces(0, count, [&](int64_t b, int64_t e) {
+        const T* weight = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight]);
+        const T* bias = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias]);
+        normfast::map_run(work_, kernels_, at, e - b, [&](const T* x, T* y) {
+          apply_row(x, y, e - b, state.normalizer, weight, bias, step_);
+        });
+        if (nest_.ndim() > 0) at.add(nest_.inner().step, e - b);
+      });
+    });
+  }
+
   void apply_tiles(const Offsets& at, int64_t begin, int64_t end, const State& state) const {
     const auto apply_row = kernels_.of(kTypeOf<T>).apply_row;
     for_pieces(begin, end, [&](int64_t b, int64_t e) {
@@ -95,13 +117,15 @@ class Rows {
       const int64_t count = e - b;
       fetch_input(work_, kernels_, nest_, at, b, e, x);
       if (work_.sum) put(kernels_, work_.sum, nest_, kSum, at, b, e, x);
-      const AffineTile<T> affine(work_, nest_, at, b, e);
-      if (!state.fits) {
-        apply_exact(state.statistic, x, x, count, affine.weight, affine.bias);
-      } else if (follows_) {
+      if (state.fits && follows_) {
         apply_row(x, x, count, state.normalizer, nullptr, nullptr, 0);
       } else {
-        apply_row(x, x, count, state.normalizer, affine.weight, affine.bias, 1);
+        const AffineTile<T> affine(work_, nest_, at, b, e);
+        if (state.fits) {
+          apply_row(x, x, count, state.normalizer, affine.weight, affine.bias, 1);
+        } else {
+          apply_exact(state.statistic, x, x, count, affine.weight, affine.bias);
+        }
       }
       finish_output(work_, kernels_, nest_, at, b, e, x);
     });
@@ -112,7 +136,8 @@ class Rows {
   const Sequence<T> sequence_;
   const Nest& nest_;
   const bool follows_;
-  bool direct_;
+  bool direct_;   // a kernel of x's own type does it, where all lies
+  bool runs_;     // all lies in runs
   int64_t step_;  // of weight and bias, where they lie directly
 };
 

@@ -164,6 +164,56 @@ void finish_output(const Work& work, const Kernels<T>& kernels, const Nest& nest
   put(kernels, work.y, nest, kY, start, begin, end, tile);
 }
 
+// Whether x, y and what is added or written beside them lie as runs of neighbours, innermost.
+inline bool lie_in_runs(const Work& work, const Nest& nest) {
+  const auto lies = [&](const Array& a, Operand o) {
+    return !a || nest.inner_size() == 1 || nest.inner_step(o) == a.unit();
+  };
+  return lies(work.x, kX) && lies(work.y, kY) && lies(work.addend, kAddend) && lies(work.sum, kSum);
+}
+
+// A run of an array in the computing type: where it lies, or widened.
+template <class T>
+const T* widened(const Kernels<T>& kernels, const Array& array, int64_t offset, int64_t count,
+                 T* tile) {
+  const char* p = array.data + offset;
+  if (array.type == kTypeOf<T> && reinterpret_cast<std::uintptr_t>(p) % sizeof(T) == 0) {
+    return reinterpret_cast<const T*>(p);
+  }
+  kernels.widen[static_cast<int>(array.type)](p, tile, count);
+  return tile;
+}
+
+// What fetch_input, map(x, y) and finish_output do, for at most kGroup elements that are neighbours
+// in every array: without copies where no type changes.
+template <class T, class Map>
+void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int64_t count,
+             Map map) {
+  T x_tile[kGroup], y_tile[kGroup], other[kGroup];
+  const T* x = widened(kernels, work.x, at[kX], count, x_tile);
+  if (work.residual()) {
+    if (x != x_tile) std::copy_n(x, count, x_tile);
+    x = x_tile;
+    kernels.add(widened(kernels, work.addend, at[kAddend], count, other), x_tile, count);
+    if (work.sum) {
+      kernels.narrow[static_cast<int>(work.sum.type)](x, work.sum.data + at[kSum], count);
+    }
+  }
+  char* const out = work.y.data + at[kY];
+  // Not where the addend lies: it is yet to be read.
+  const bool in_place = work.y.type == kTypeOf<T> && work.y.data != work.addend.data &&
+                        reinterpret_cast<std::uintptr_t>(out) % sizeof(T) == 0;
+  T* const y = in_place ? reinterpret_cast<T*>(out) : y_tile;
+  map(x, y);
+  if (work.addend && !work.addend_is_residual) {
+    kernels.add(widened(kernels, work.addend, at[kAddend], count, other), y, count);
+  }
+  if (const auto activate = kernels.activate[static_cast<int>(work.activation)]) {
+    activate(y, count);
+  }
+  if (!in_place) kernels.narrow[static_cast<int>(work.y.type)](y, out, count);
+}
+
 // The weight each element counts by: its sample weight, or 1; 0 where it is not selected.
 inline void fetch_weights(const Work& work, const Nest& nest, const Offsets& start, int64_t begin,
                           int64_t end, double* tile) {
