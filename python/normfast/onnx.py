@@ -57,6 +57,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from numbers import Integral, Real
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -198,6 +199,8 @@ def BatchNormalization(
     _check(name, X=X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
     if training_mode not in (0, 1):
         raise ValueError(f"{name}: training_mode is {training_mode}, expected 0 or 1")
+    eps = _attribute(name, "epsilon", epsilon)
+    kept = _attribute(name, "momentum", momentum)
     channels = X.shape[1:2] or (1,)
     _check_shapes(name, channels, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
     data = X[:, None] if X.ndim == 1 else X
@@ -214,8 +217,8 @@ def BatchNormalization(
             scale,
             B,
             training=bool(training_mode),
-            momentum=1 - _attribute(momentum),
-            eps=_attribute(epsilon),
+            momentum=1 - kept,
+            eps=eps,
             running_var_correction=0,
         )
     y = y[: len(X)].reshape(X.shape)
@@ -289,6 +292,7 @@ def LayerNormalization(
     name = "LayerNormalization"
     _check(name, X=X, Scale=Scale, **({} if B is None else {"B": B}))
     axes = _axes_from(name, axis, X.ndim)
+    eps = _attribute(name, "epsilon", epsilon)
     weight = _aligned(name, "Scale", Scale, X)
     bias = None if B is None else _aligned(name, "B", B, X)
 
@@ -296,7 +300,6 @@ def LayerNormalization(
         x: Array, dtype: np.dtype[Any], weight: Array | None = None, bias: Array | None = None
     ) -> tuple[Array, Array, Array]:
         with _errors(name, x="X", weight="Scale", bias="B", eps="epsilon"):
-            eps = _attribute(epsilon)
             y, mean, rstd = layer_norm(
                 x, None, weight, bias, eps, axis=axes, dtype=dtype, return_stats=True
             )
@@ -360,13 +363,13 @@ def RMSNormalization(
     name = "RMSNormalization"
     _check(name, X=X, scale=scale)
     axes = _axes_from(name, axis, X.ndim)
+    eps = _attribute(name, "epsilon", epsilon)
     weight = _aligned(name, "scale", scale, X)
 
     def normed(
         x: Array, dtype: np.dtype[Any], weight: Array | None = None, _: None = None
     ) -> tuple[Array]:
         with _errors(name, x="X", weight="scale", eps="epsilon"):
-            eps = _attribute(epsilon)
             return (rms_norm(x, None, weight, eps, axis=axes, dtype=dtype),)
 
     (y,) = _in_two_stages(normed, X, _stash(name, stash_type), scale.dtype, weight, None)
@@ -437,6 +440,7 @@ def GroupNormalization(
     name = "GroupNormalization"
     _check(name, X=X, scale=scale, bias=bias)
     _check_groups(name, X, num_groups)
+    eps = _attribute(name, "epsilon", epsilon)
     channels = X.shape[1]
     _check_shapes(name, (channels,), scale=scale, bias=bias)
     per_channel = (channels, *[1] * (X.ndim - 2))
@@ -446,7 +450,6 @@ def GroupNormalization(
     ) -> tuple[Array]:
         weight, bias = (None if a is None else a.reshape(channels) for a in (weight, bias))
         with _errors(name, x="X", weight="scale", eps="epsilon"):
-            eps = _attribute(epsilon)
             return (group_norm(x, num_groups, weight, bias, eps, dtype=dtype),)
 
     stash = _stash(name, stash_type)
@@ -501,6 +504,7 @@ def GroupNormalization_18(
     name = "GroupNormalization_18"
     _check(name, X=X, scale=scale, bias=bias)
     _check_groups(name, X, num_groups)
+    eps = _attribute(name, "epsilon", epsilon)
     _check_shapes(name, (num_groups,), scale=scale, bias=bias)
     members = X.shape[1] // num_groups
     with _errors(name, x="X", weight="scale", eps="epsilon"):
@@ -509,7 +513,7 @@ def GroupNormalization_18(
             num_groups,
             np.repeat(scale, members),
             np.repeat(bias, members),
-            eps=_attribute(epsilon),
+            eps,
         )
     return (y,)
 
@@ -567,11 +571,12 @@ def InstanceNormalization(
     _check(name, input=input, scale=scale, B=B)
     if input.ndim < 2:
         raise ValueError(f"{name}: input has shape {input.shape}, expected (N, C, ...)")
+    eps = _attribute(name, "epsilon", epsilon)
     channels = input.shape[1]
     _check_shapes(name, (channels,), scale=scale, B=B)
     with _errors(name, x="input", weight="scale", bias="B", eps="epsilon"):
         # Groups of one channel; nf.instance_norm refuses a single value.
-        y = group_norm(input, max(channels, 1), scale, B, eps=_attribute(epsilon))
+        y = group_norm(input, max(channels, 1), scale, B, eps)
     return (y,)
 
 
@@ -624,7 +629,7 @@ def MeanVarianceNormalization(X: Array, *, axes: Sequence[int] = (0, 2, 3)) -> t
         _, var = mean_var(X, axis=reduced, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             # std / (std + 1e-9), also where var overflows or is 0.
-            share = 1 / (1 + _attribute(1e-9) / np.sqrt(var))
+            share = 1 / (1 + float(np.float32(1e-9)) / np.sqrt(var))
         return (layer_norm(X, weight=share, eps=0.0, axis=reduced),)
 
 
@@ -675,6 +680,7 @@ def LpNormalization(
     """
     name = "LpNormalization"
     _check(name, input=input)
+    _check_integer(name, "axis", axis)
     if p not in (1, 2):
         raise ValueError(f"{name}: p is {p}, expected 1 or 2")
     with _errors(name, x="input"):
@@ -771,9 +777,17 @@ def _in_two_stages(
         return y.astype(result, copy=False), *first[1:]
 
 
-def _attribute(value: float) -> float:
+def _attribute(operator: str, name: str, value: Any) -> float:
     """A float as an attribute of a model has it."""
-    return float(np.float32(value))
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{operator}: {name} must be a number, got {type(value).__name__}")
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
+
+
+def _check_integer(operator: str, name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{operator}: {name} must be an int, got {type(value).__name__}")
 
 
 def _stash(operator: str, number: int) -> np.dtype[Any]:
@@ -803,6 +817,7 @@ def _check_shapes(operator: str, shape: tuple[int, ...], **inputs: Array) -> Non
 
 
 def _check_groups(operator: str, X: Array, num_groups: int) -> None:
+    _check_integer(operator, "num_groups", num_groups)
     if X.ndim < 2:
         raise ValueError(f"{operator}: X has shape {X.shape}, expected (N, C, ...)")
     if num_groups < 1 or X.shape[1] % num_groups:
@@ -813,6 +828,7 @@ def _check_groups(operator: str, X: Array, num_groups: int) -> None:
 
 
 def _axes_from(operator: str, axis: int, ndim: int) -> tuple[int, ...]:
+    _check_integer(operator, "axis", axis)
     if not -ndim <= axis < ndim:
         raise ValueError(f"{operator}: axis is {axis}, out of range for {ndim} dimensions")
     return tuple(range(axis % ndim, ndim))

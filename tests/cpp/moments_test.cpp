@@ -117,6 +117,59 @@ TEST(Moments, SumsAboutZeroAddAndTheLargestIsKept) {
   EXPECT_EQ(merge(Reduction::kMaximum, b, a).count, 7);
 }
 
+// ---- sums of integers -------------------------------------------------------------------------
+
+__extension__ using Wide = __int128;
+
+void expect_moments_of(int64_t n, int64_t sum, int64_t squares) {
+  const Moments m = moments_of_sums(
+      {static_cast<double>(n), static_cast<double>(sum), 0, static_cast<double>(squares)});
+  EXPECT_EQ(m.count, static_cast<double>(n));
+  const Wide wide = static_cast<Wide>(n) * squares - static_cast<Wide>(sum) * sum;
+  const long double m2 = static_cast<long double>(wide) / static_cast<long double>(n);
+  EXPECT_NEAR(m.m2, m2, 3e-16L * m2) << n << ", " << sum << ", " << squares;
+  EXPECT_EQ(m.m2 == 0, wide == 0);
+  const long double mean = static_cast<long double>(sum) / static_cast<long double>(n);
+  EXPECT_EQ(m.mean, static_cast<double>(mean));
+  EXPECT_NEAR(m.mean_lo, mean - m.mean, 1e-19L * std::fabs(mean));
+}
+
+TEST(MomentsOfSums, AreExactToTheLastBitOfEachNumber) {
+  std::mt19937_64 random(4);
+  for (int round = 0; round < 2000; ++round) {
+    const int64_t n = integer(random, 1, 100);
+    int64_t sum = 0, squares = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t byte = integer(random, -128, 255);
+      sum += byte;
+      squares += byte * byte;
+    }
+    // As they are, and of many copies: to the largest sum of squares a double holds exactly.
+    expect_moments_of(n, sum, squares);
+    const int64_t copies = (int64_t{1} << 53) / std::max<int64_t>(squares, int64_t{1} << 16);
+    expect_moments_of(n * copies, sum * copies, squares * copies);
+  }
+}
+
+TEST(MomentsOfSums, OneOddByteAmongBillionsIsSeen) {
+  const int64_t n = int64_t{1} << 37;
+  expect_moments_of(n, 255 * n, 65025 * n);
+  expect_moments_of(n, 255 * n - 1, 65025 * n - 509);
+  // The m2 of one 254 among n of 255 is 1 - 1 / n.
+  const Moments m = moments_of_sums({static_cast<double>(n), static_cast<double>(255 * n - 1), 0,
+                                     static_cast<double>(65025 * n - 509)});
+  EXPECT_EQ(m.m2, 1 - std::ldexp(1.0, -37));
+}
+
+TEST(MomentsOfSums, OfNothingAreEmpty) { EXPECT_EQ(moments_of_sums(kEmpty).count, 0); }
+
+TEST(Moments, SumsOfIntegersAdd) {
+  const Moments m = merge(Reduction::kSums, {2, 3, 0, 5}, {4, -1, 0, 7});
+  EXPECT_EQ(m.count, 6);
+  EXPECT_EQ(m.mean, 2);
+  EXPECT_EQ(m.m2, 12);
+}
+
 TEST(Moments, NaNIsNeverLost) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double inf = std::numeric_limits<double>::infinity();

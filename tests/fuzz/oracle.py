@@ -140,7 +140,8 @@ class Call:
         y = normed * weight + bias
         error = error * np.abs(weight) + 4 * self.eps * size
         error = error + 4 * self.tiny * np.maximum(1, np.abs(weight))
-        error = np.where(size < float(np.finfo(self.compute).max), error, np.inf)
+        most = float(np.finfo(self.compute).max)
+        error = np.where(np.maximum(size, np.abs(normed)) < most, error, np.inf)
         add = self.get("add")
         if add is not None:
             y = y + add.astype(np.float64)

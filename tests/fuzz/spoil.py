@@ -90,14 +90,19 @@ class Spoiler:
             self.arguments.pop("normalized_shape", None)
         self.refuse("wrong value", name, wrong)
         x = self.call.x
-        unread = name in SOMETIMES and (
-            x.size == 0
-            or self.arguments.get("training") is False
-            or self.arguments.get("use_input_stats") is False
-            or "std" in self.arguments
-            or (name == "running_var_correction" and self.arguments.get("running_mean") is None)
-            or "where" in self.arguments
-            or "sample_weight" in self.arguments
+        # Every number divides no channels.
+        unread = (
+            (name == "num_groups" and x.size == 0)
+            or name in SOMETIMES
+            and (
+                x.size == 0
+                or self.arguments.get("training") is False
+                or self.arguments.get("use_input_stats") is False
+                or "std" in self.arguments
+                or (name == "running_var_correction" and self.arguments.get("running_mean") is None)
+                or "where" in self.arguments
+                or "sample_weight" in self.arguments
+            )
         )
         if unread:
             self.call.verdict = "either"
@@ -124,7 +129,7 @@ class Spoiler:
             what, wrong = "None", None
         elif self.draw.chance(0.1) and self.call.operation != "mean_var":
             what, wrong = "0-d", np.array(1, np.float32)
-        elif self.draw.chance(0.1) and self.call.operation in {*CHANNELS, "normalize_image"}:
+        elif self.draw.chance(0.1) and self.call.operation in CHANNELS:
             what, wrong = "1-d", np.ones(5, np.float32)
         elif self.draw.chance(0.1):
             what, wrong = "of 40 axes", np.ones((1,) * 40, np.float32)

@@ -108,9 +108,13 @@ V activate(V x) {
 }
 
 template <Activation A, class T>
-void activate_run(T* x, int64_t count) noexcept {
+void activate_run(const T* x, const T* addend, T* y, int64_t count) noexcept {
   using V = typename Lanes<T>::V;
-  map_run<V>(x, x, count, [](V v, auto) { return activate<A>(v); });
+  if (addend) {
+    map_run<V>(x, y, count, [&](V v, auto load) { return activate<A>(v + load(addend)); });
+  } else {
+    map_run<V>(x, y, count, [](V v, auto) { return activate<A>(v); });
+  }
 }
 
 }  // namespace

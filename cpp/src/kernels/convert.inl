@@ -72,10 +72,5 @@ void narrow_half(const double* x, void* to, int64_t count) noexcept {
   }
 }
 
-template <class T>
-void add_run(const T* x, T* y, int64_t count) noexcept {
-  for (int64_t i = 0; i < count; ++i) y[i] += x[i];
-}
-
 }  // namespace
 }  // namespace normfast

@@ -111,9 +111,8 @@ struct Kernels {
   using Widen = void (*)(const void* x, T* y, int64_t count) noexcept;
   using Narrow = void (*)(const T* x, void* y, int64_t count) noexcept;
 
-  // In place: y += x, and an activation.
-  using Add = void (*)(const T* x, T* y, int64_t count) noexcept;
-  using Activate = void (*)(T* y, int64_t count) noexcept;
+  // y = activation(x + addend), the addend null or given; y may be either.
+  using Activate = void (*)(const T* x, const T* addend, T* y, int64_t count) noexcept;
 
   // divisor[i] from m2[i], and 1 / divisor[i], or 1 where that is 0.
   using Divide = void (*)(const double* m2, int64_t n, Divider by, double* divisor,
@@ -130,7 +129,6 @@ struct Kernels {
   AddLinesWeighted add_lines_weighted[kReductions];
   Widen widen[kDTypes];
   Narrow narrow[kDTypes];
-  Add add;
   Activate activate[kActivations];
   Divide divide;
   MakeMaps make_maps;

@@ -58,8 +58,7 @@ constexpr Kernels<T> kernels_of() {
                    widen<int32_t, T>, widen<int64_t, T>, nullptr},
                   {narrow<float, T>, narrow<double, T>, narrow_half<Half>, narrow_half<BFloat16>,
                    nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
-                  add_run<T>,
-                  {nullptr, activate_run<kRelu, T>, activate_run<kGelu, T>,
+                  {activate_run<kNone, T>, activate_run<kRelu, T>, activate_run<kGelu, T>,
                    activate_run<kGeluTanh, T>, activate_run<kSilu, T>},
                   divide,
                   make_maps<T>};

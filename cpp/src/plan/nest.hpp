@@ -7,8 +7,8 @@
 
 namespace normfast {
 
-// What a dimension steps through at once: arrays (bytes) and the index of the statistic. x and y
-// come first: what is joined for them alone leaves the others out.
+// What a dimension steps through at once: arrays (bytes) and the index of the statistic. Those that
+// the data flows through come first, x before all: joining may stop after them.
 enum Operand : int {
   kX,
   kY,

@@ -70,7 +70,7 @@ void make_plan(const Layout& layout, Plan& plan) {
     }
     if (i >= lanes && i < lanes_end) {
       plan.lanes.push(dim);
-      plan.strip.push(dim, kY + 1);
+      plan.strip.push(dim, kSum + 1);
     } else if (reduced(i) && plan.form == Form::kColumns) {
       plan.lines.push(dim);
     }

@@ -47,7 +47,7 @@ struct Plan {
   // Columns only.
   Nest lines;  // the reduced dimensions that are not lanes
   Nest lanes;  // the innermost dimensions,
-  Nest strip;  // joined wherever x and y allow it: reads and writes one line
+  Nest strip;  // joined wherever x, y and what is beside them allow: one line
   int64_t fold = 1;
   int64_t stack = 1;
 

@@ -9,7 +9,6 @@
 
 namespace normfast {
 
-inline constexpr int64_t kNarrow = 64;  // lines shorter than this are applied several at once
 inline constexpr int64_t kVector = 16;
 inline constexpr int64_t kBand = 16 * 1024;  // elements of a band of lines
 
@@ -53,7 +52,10 @@ class Columns {
     strip_ = std::min(lanes_.size(), kStrip / unit_lanes * unit_lanes);
     strips_ = (lanes_.size() + strip_ - 1) / strip_;
     step_ = affine_lies<T>(work, lanes_, 0) ? 0 : 1;
-    runs_ = lanes_.ndim() <= 1 && lie_in_runs(work, lanes_);
+    const auto shared = [&](const char* p, Operand o) { return !p || lanes_.inner_step(o) == 0; };
+    shares_ = fold_ > 1 && lanes_.inner_size() % fold_ == 0 && shared(work.weight, kWeight) &&
+              shared(work.bias, kBias);
+    runs_ = line_.ndim() <= 1 && lie_in_runs(work, line_);
     const auto dense = [&](const Array& a, Operand o) {
       return !a || lines_.inner_step(o) == lanes_.size() * a.unit();
     };
@@ -258,56 +260,75 @@ class Columns {
 
   // Given statistics of the strip, and their report where one is asked for.
   void take_given(const Place& place, const double* given, double* to, double* report) const {
+    if (fold_ > 1) {
+      for_statistics(place, [&](int64_t s, const Offsets& at) {
+        to[s] = given[at[kStatistic]];
+        if (report) report[at[kStatistic]] = to[s];
+      });
+      return;
+    }
     for_runs(lanes_, place.begin, place.end, [&](int64_t first, const Offsets& o, int64_t count) {
       const int64_t l = first - place.begin;
       int64_t i = place.at[kStatistic] + o[kStatistic];
       const int64_t step = lanes_.inner_step(kStatistic);
-      if (fold_ == 1 && step == 1 && !report) {
+      if (step == 1 && !report) {
         std::copy_n(given + i, count, to + l);
         return;
       }
       for (int64_t k = l; k < l + count; ++k, i += step) {
-        to[k / fold_] = given[i];
+        to[k] = given[i];
         if (report) report[i] = given[i];
       }
     });
   }
 
-  // The maps of `fold`, lane by lane, each step a loop of its own.
+  // Each step a loop of its own. Lanes of one statistic share a map where weight and bias do not
+  // tell them apart.
   void make_maps(const Place& place, const Found& found, State& state) const {
     const int64_t lanes = place.end - place.begin;
+    const int64_t share = shares_ ? fold_ : 1, n = lanes / share;
     Found spread;
-    const Found* by_lane = &found;
-    if (fold_ > 1) {
+    const Found* by_map = &found;
+    if (fold_ > share) {
       for (int64_t l = 0; l < lanes; ++l) spread.set(l, found[l / fold_]);
-      by_lane = &spread;
+      by_map = &spread;
     }
     double weight[kStrip], bias[kStrip];
-    std::fill_n(weight, lanes, kNoWeight);
-    std::fill_n(bias, lanes, kNoBias);
+    std::fill_n(weight, n, kNoWeight);
+    std::fill_n(bias, n, kNoBias);
     if (follows_ && (work_.weight || work_.bias)) {
-      const AffineTile<T> affine(work_, lanes_, place.at, place.begin, place.end);
-      if (affine.weight) std::copy_n(affine.weight, lanes, weight);
-      if (affine.bias) std::copy_n(affine.bias, lanes, bias);
+      if (share > 1) {
+        for_statistics(place, [&](int64_t s, const Offsets& at) {
+          if (work_.weight) weight[s] = *pointer<T>(work_.weight, at[kWeight]);
+          if (work_.bias) bias[s] = *pointer<T>(work_.bias, at[kBias]);
+        });
+      } else {
+        const AffineTile<T> affine(work_, lanes_, place.at, place.begin, place.end);
+        if (affine.weight) std::copy_n(affine.weight, lanes, weight);
+        if (affine.bias) std::copy_n(affine.bias, lanes, bias);
+      }
     }
-    const bool fit = kernels_.make_maps(by_lane->mean, by_lane->mean_lo, by_lane->rstd, weight,
-                                        bias, lanes, state.center, state.scale, state.shift);
+    const bool fit = kernels_.make_maps(by_map->mean, by_map->mean_lo, by_map->rstd, weight, bias,
+                                        n, state.center, state.scale, state.shift);
     // Only float64 data is ever scaled.
-    const bool scaled =
-        sizeof(T) == sizeof(double) &&
-        std::any_of(by_lane->pre, by_lane->pre + lanes, [](double pre) { return pre != 1; });
+    const bool scaled = sizeof(T) == sizeof(double) &&
+                        std::any_of(by_map->pre, by_map->pre + n, [](double p) { return p != 1; });
     state.exact.clear();
-    for (int64_t l = 0; l < lanes && (scaled || !fit); ++l) {
-      Normalizer<T> n;
-      const Statistic s = (*by_lane)[l];
-      if (!fold(kernels_, s, weight[l], bias[l], n)) state.exact.push_back({l, s});
+    for (int64_t i = 0; i < n && (scaled || !fit); ++i) {
+      Normalizer<T> map;
+      const Statistic s = (*by_map)[i];
+      if (fold(kernels_, s, weight[i], bias[i], map)) continue;
+      for (int64_t l = i * share; l < (i + 1) * share; ++l) state.exact.push_back({l, s});
+    }
+    for (T* p : {state.center, state.scale, state.shift}) {
+      for (int64_t i = n - 1; i >= 0 && share > 1; --i) std::fill_n(p + i * share, share, p[i]);
     }
     repeat(lanes, state);
   }
 
   void repeat(int64_t lanes, State& state) const {
     state.repeat = 1;
-    if (lanes >= kNarrow || lanes != lanes_.size()) return;
+    if (lanes != lanes_.size()) return;
     state.repeat = std::min(kStrip / lanes, lines_.size());
     for (T* p : {state.center, state.scale, state.shift}) {
       for (int64_t i = lanes; i < state.repeat * lanes; ++i) p[i] = p[i - lanes];
@@ -347,7 +368,7 @@ class Columns {
     const int64_t lanes = place.end - place.begin, first = place.begin * step_;
     const T* weight = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight]);
     const T* bias = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias]);
-    if (lanes_.ndim() > 0) at.add(lanes_.inner().step, place.begin);
+    if (line_.ndim() > 0) at.add(line_.inner().step, place.begin);
     map_run(work_, kernels_, at, lanes * count, [&](const T* x, T* y) {
       kernels_.of(kTypeOf<T>)
           .apply_lines(x, 0, y, 0, 1, lanes * count, state.center, state.scale, state.shift,
@@ -409,8 +430,9 @@ class Columns {
   const bool own_;     // each statistic is finished by itself
   const LaneReducer<T> reducer_;
   int64_t strip_, strips_;
-  bool runs_;   // all of a line lies in runs,
-  bool dense_;  // which follow one another
+  bool shares_;  // lanes of one statistic have one weight and bias
+  bool runs_;    // all of a line lies in runs,
+  bool dense_;   // which follow one another
   bool affine_lies_;
   int64_t step_;  // of weight and bias along the lanes, where they lie directly
 };

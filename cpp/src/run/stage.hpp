@@ -132,14 +132,16 @@ void put(const Kernels<T>& kernels, const Array& array, const Nest& nest, Operan
   });
 }
 
-// Adds the addend to a tile.
+// y = activation(y + addend) over a tile; the addend null or not.
 template <class T>
-void add_addend(const Work& work, const Kernels<T>& kernels, const Nest& nest, const Offsets& start,
-                int64_t begin, int64_t end, T* tile) {
+void activate(const Work& work, const Kernels<T>& kernels, bool adds, Activation activation,
+              const Nest& nest, const Offsets& start, int64_t begin, int64_t end, T* tile) {
+  const auto kernel = kernels.activate[static_cast<int>(activation)];
   for_pieces(begin, end, [&](int64_t b, int64_t e) {
     T other[kGroup];
-    fetch(kernels, work.addend, nest, kAddend, start, b, e, other);
-    kernels.add(other, tile + (b - begin), e - b);
+    if (adds) fetch(kernels, work.addend, nest, kAddend, start, b, e, other);
+    T* const y = tile + (b - begin);
+    kernel(y, adds ? other : nullptr, y, e - b);
   });
 }
 
@@ -148,18 +150,16 @@ template <class T>
 void fetch_input(const Work& work, const Kernels<T>& kernels, const Nest& nest,
                  const Offsets& start, int64_t begin, int64_t end, T* tile) {
   fetch(kernels, work.x, nest, kX, start, begin, end, tile);
-  if (work.residual()) add_addend(work, kernels, nest, start, begin, end, tile);
+  if (!work.residual()) return;
+  activate(work, kernels, true, Activation::kNone, nest, start, begin, end, tile);
 }
 
 // What comes after the map: addition, activation, and the way out.
 template <class T>
 void finish_output(const Work& work, const Kernels<T>& kernels, const Nest& nest,
                    const Offsets& start, int64_t begin, int64_t end, T* tile) {
-  if (work.addend && !work.addend_is_residual) {
-    add_addend(work, kernels, nest, start, begin, end, tile);
-  }
-  if (const auto activate = kernels.activate[static_cast<int>(work.activation)]) {
-    activate(tile, end - begin);
+  if (work.adds() || work.activation != Activation::kNone) {
+    activate(work, kernels, work.adds(), work.activation, nest, start, begin, end, tile);
   }
   put(kernels, work.y, nest, kY, start, begin, end, tile);
 }
@@ -189,29 +189,30 @@ const T* widened(const Kernels<T>& kernels, const Array& array, int64_t offset, 
 template <class T, class Map>
 void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int64_t count,
              Map map) {
-  T x_tile[kGroup], y_tile[kGroup], other[kGroup];
+  alignas(64) T x_tile[kGroup], y_tile[kGroup], other[kGroup];
   const T* x = widened(kernels, work.x, at[kX], count, x_tile);
+  const auto addend = [&] { return widened(kernels, work.addend, at[kAddend], count, other); };
   if (work.residual()) {
-    if (x != x_tile) std::copy_n(x, count, x_tile);
+    kernels.activate[static_cast<int>(Activation::kNone)](x, addend(), x_tile, count);
     x = x_tile;
-    kernels.add(widened(kernels, work.addend, at[kAddend], count, other), x_tile, count);
     if (work.sum) {
       kernels.narrow[static_cast<int>(work.sum.type)](x, work.sum.data + at[kSum], count);
     }
   }
   char* const out = work.y.data + at[kY];
-  // Not where the addend lies: it is yet to be read.
-  const bool in_place = work.y.type == kTypeOf<T> && work.y.data != work.addend.data &&
-                        reinterpret_cast<std::uintptr_t>(out) % sizeof(T) == 0;
-  T* const y = in_place ? reinterpret_cast<T*>(out) : y_tile;
+  const bool lies =
+      work.y.type == kTypeOf<T> && reinterpret_cast<std::uintptr_t>(out) % sizeof(T) == 0;
+  const bool last = !work.adds() && work.activation == Activation::kNone;
+  T* const there = lies ? reinterpret_cast<T*>(out) : y_tile;
+  // What is read again soon stays in an aligned tile: a load that straddles two lines waits for the
+  // stores before it.
+  T* const y = last ? there : y_tile;
   map(x, y);
-  if (work.addend && !work.addend_is_residual) {
-    kernels.add(widened(kernels, work.addend, at[kAddend], count, other), y, count);
+  if (!last) {
+    const auto activate = kernels.activate[static_cast<int>(work.activation)];
+    activate(y, work.adds() ? addend() : nullptr, there, count);
   }
-  if (const auto activate = kernels.activate[static_cast<int>(work.activation)]) {
-    activate(y, count);
-  }
-  if (!in_place) kernels.narrow[static_cast<int>(work.y.type)](y, out, count);
+  if (!lies) kernels.narrow[static_cast<int>(work.y.type)](y_tile, out, count);
 }
 
 // The weight each element counts by: its sample weight, or 1; 0 where it is not selected.

@@ -41,8 +41,7 @@ struct Work {
 
   bool weighted() const { return where || sample_weight; }
   bool residual() const { return addend && addend_is_residual; }
-  // Neither the statistics nor the map see anything but x.
-  bool plain() const { return !addend && !weighted(); }
+  bool adds() const { return addend && !addend_is_residual; }
   // Bytes have exact sums, as long as each counts once.
   Reduction reduction() const {
     const Reduction r = rule.reduction();
