@@ -1,27 +1,43 @@
-// Every kernel of every ISA this processor runs, in L1, in L2 and in memory, beside a copy of the
-// same bytes: normfast_bench --benchmark_filter=apply_row/float32/.*/L2
+// Every kernel of every ISA this processor runs, by storage type, in L1, in L2 and in memory,
+// beside copies of the same bytes (copy/memcpy, copy/vector, copy/stream):
+// normfast_bench --benchmark_filter='(apply_row/float16|copy).*/avx2/L2'
 #include "kernels/kernels.hpp"
 
 #include <benchmark/benchmark.h>
 
-#include <cstring>
+#include <memory>
+#include <new>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "copies.hpp"
 #include "dispatch/dispatch.hpp"
 
 namespace normfast {
 namespace {
 
 // A kernel that joins the list must be measured too.
-static_assert(sizeof(Kernels<float>) == (3 * kReductions + 4) * sizeof(void (*)()));
+constexpr std::size_t kPointer = sizeof(void (*)());
+static_assert(sizeof(DirectKernels<float>) == (3 * kReductions + 2) * kPointer);
+static_assert(sizeof(Kernels<float>) ==
+              kDTypes * sizeof(DirectKernels<float>) +
+                  (2 * kReductions + 2 * kDTypes + kActivations + 2) * kPointer);
+static_assert(sizeof(KernelTable) ==
+              sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4) * kPointer);
 
-constexpr const char* kReductionNames[kReductions] = {"moments", "squares", "magnitudes",
-                                                      "maximum"};
+constexpr const char* kReductionNames[kReductions] = {"moments", "squares", "magnitudes", "maximum",
+                                                      "sums"};
+constexpr const char* kTypeNames[kDTypes] = {"float32", "float64", "float16", "bfloat16",
+                                             "uint8",   "int8",    "uint16",  "int16",
+                                             "int32",   "int64",   "bool"};
+constexpr int64_t kTypeSizes[kDTypes] = {4, 8, 2, 2, 1, 1, 2, 2, 4, 8, 1};
+constexpr const char* kActivationNames[kActivations] = {"none", "relu", "gelu", "gelu_tanh",
+                                                        "silu"};
 
-// Rows of 768, as in layer norm; columns in blocks of 32 lines of 48, as in batch norm. Every size
-// below holds a whole number of both.
+// Rows of 768, as in layer norm; columns in blocks of 32 lines of 48, as in batch norm; tiles and
+// pixels in groups. Every size below holds a whole number of each.
 constexpr int64_t kRow = 768;
 constexpr int64_t kLanes = 48;
 constexpr int64_t kBlock = kLineGroup * kLanes;
@@ -32,101 +48,255 @@ struct Size {
 };
 constexpr Size kSizes[] = {{"L1", 12 << 10}, {"L2", 192 << 10}, {"memory", 96 << 20}};
 
-template <class T>
-struct Data {
-  int64_t count;
-  std::vector<T> x, y;
-  // One value a lane, or an element of a row.
-  std::vector<T> center = std::vector<T>(kRow), one = std::vector<T>(kRow, T(1));
-  std::vector<double> wide = std::vector<double>(kRow), sum = wide, square = wide;
-
-  explicit Data(int64_t bytes) : count(bytes / int64_t{sizeof(T)}), x(count), y(count) {
-    std::minstd_rand random;
-    for (T& v : x) v = static_cast<T>(random() % 2048) / 1024 - 1;
+// Memory at the start of a cache line, all of it touched.
+class Buffer {
+ public:
+  explicit Buffer(int64_t bytes)
+      : data_(static_cast<char*>(::operator new(static_cast<std::size_t>(bytes), kLine))) {
+    std::memset(data_.get(), 0, static_cast<std::size_t>(bytes));
   }
+  char* get() const { return data_.get(); }
+
+ private:
+  static constexpr std::align_val_t kLine{64};
+  struct Free {
+    void operator()(char* p) const { ::operator delete(p, kLine); }
+  };
+  std::unique_ptr<char, Free> data_;
 };
 
-// pass(data) goes over x once and moves `moves` times its bytes.
-template <class T, class Pass>
-void add(const std::string& kernel, const std::string& isa, int moves, Pass pass) {
-  const std::string type = sizeof(T) == 4 ? "float32" : "float64";
+// x of one storage type, y of another, and what goes with a row or a lane of them.
+template <class T>
+struct Data {
+  int64_t count, x_size, y_size;
+  Buffer x, y;
+  std::vector<T> zero = std::vector<T>(kRow), one = std::vector<T>(kRow, T(1));
+  std::vector<double> wide = std::vector<double>(kBlock, 1), sum = wide, square = wide,
+                      number = wide;
+
+  Data(int64_t bytes, DType from, DType to, const Kernels<T>& kernels)
+      : count(bytes / kTypeSizes[static_cast<int>(from)]),
+        x_size(kTypeSizes[static_cast<int>(from)]),
+        y_size(kTypeSizes[static_cast<int>(to)]),
+        x(bytes),
+        y(count * y_size) {
+    std::minstd_rand random;
+    const auto narrow = kernels.narrow[static_cast<int>(from)];
+    for (int64_t i = 0; i < count; ++i) {
+      const T value = static_cast<T>(random() % 2048) / 1024 - 1;
+      if (narrow) {
+        narrow(&value, x.get() + i * x_size, 1);
+      } else {
+        for (int64_t b = 0; b < x_size; ++b) x.get()[i * x_size + b] = static_cast<char>(random());
+      }
+    }
+  }
+  template <class X = void>
+  const X* in(int64_t i) const {
+    return reinterpret_cast<const X*>(x.get() + i * x_size);
+  }
+  template <class Y = void>
+  Y* out(int64_t i) const {
+    return reinterpret_cast<Y*>(y.get() + i * y_size);
+  }
+  int64_t bytes_read() const { return count * x_size; }
+  int64_t bytes_written() const { return count * y_size; }
+};
+
+// What a kernel moves: y is not written by those that only read.
+enum class Moves { kReads, kReadsAndWrites };
+
+// The kernels of one computing type and ISA.
+template <class T>
+class Benchmarks {
+ public:
+  explicit Benchmarks(const KernelTable& table) : isa_(table.isa), k_(kernels_of(table)) {}
+
+  void add_all() const {
+    for (int t = 0; t < kDTypes; ++t) {
+      add_direct(static_cast<DType>(t));
+      add_converting(static_cast<DType>(t));
+    }
+    add_weighted();
+    add_activations();
+    add_maps();
+  }
+
+ private:
+  static const Kernels<T>& kernels_of(const KernelTable& table) {
+    if constexpr (std::is_same_v<T, float>) return table.f32;
+    if constexpr (std::is_same_v<T, double>) return table.f64;
+  }
+
+  static std::string name_of(DType type) { return kTypeNames[static_cast<int>(type)]; }
+
+  // pass(data, i) goes over the `step` elements from i on.
+  template <class Pass>
+  void add(const std::string& kernel, const std::string& type, DType from, DType to, Moves moves,
+           int64_t step, Pass pass) const {
+    for (const Size& size : kSizes) {
+      const std::string name = kernel + "/" + type + "/" + isa_ + "/" + size.name;
+      const Kernels<T>& k = k_;
+      benchmark::RegisterBenchmark(name.c_str(), [=, &k](benchmark::State& state) {
+        Data<T> data(size.bytes, from, to, k);
+        for (auto _ : state) {
+          for (int64_t i = 0; i + step <= data.count; i += step) pass(data, i);
+          benchmark::ClobberMemory();
+        }
+        const int64_t written = moves == Moves::kReads ? 0 : data.bytes_written();
+        state.SetBytesProcessed(state.iterations() * (data.bytes_read() + written));
+      });
+    }
+  }
+  template <class Pass>
+  void add(const std::string& kernel, DType type, Moves moves, int64_t step, Pass pass) const {
+    add(kernel, name_of(type), type, type, moves, step, pass);
+  }
+
+  void add_direct(DType type) const {
+    const DirectKernels<T>& k = k_.of(type);
+    for (int r = 0; r < kReductions; ++r) {
+      const std::string what = std::string("/") + kReductionNames[r];
+      if (const auto reduce = k.reduce_row[r]) {
+        add("reduce_row" + what, type, Moves::kReads, kRow, [=](Data<T>& d, int64_t i) {
+          benchmark::DoNotOptimize(reduce(d.in(i), nullptr, kRow, 0));
+        });
+      }
+      if (const auto add_lines = k.add_lines[r]) {
+        add("add_lines" + what, type, Moves::kReads, kBlock, [=](Data<T>& d, int64_t i) {
+          add_lines(d.in(i), kLanes, kLineGroup, kLanes, nullptr, d.sum.data(), d.square.data());
+        });
+      }
+      if (const auto add_lines = k.add_lines_exact[r]) {
+        add("add_lines_exact" + what, type, Moves::kReads, kBlock, [=](Data<T>& d, int64_t i) {
+          add_lines(d.in(i), kLanes, kLineGroup, kLanes, d.wide.data(), d.sum.data(),
+                    d.square.data());
+        });
+      }
+    }
+    if (const auto apply = k.apply_row) {
+      add("apply_row", type, Moves::kReadsAndWrites, kRow, [=](Data<T>& d, int64_t i) {
+        apply(d.in(i), d.out(i), kRow, {T(0.1), T(2), T(0)}, d.one.data(), d.zero.data(), 1);
+      });
+    }
+    if (const auto apply = k.apply_lines) {
+      add("apply_lines", type, Moves::kReadsAndWrites, kBlock, [=](Data<T>& d, int64_t i) {
+        apply(d.in(i), kLanes, d.out(i), kLanes, kLineGroup, kLanes, d.zero.data(), d.one.data(),
+              d.zero.data(), nullptr, nullptr, 0);
+      });
+    }
+  }
+
+  void add_converting(DType type) const {
+    if (const auto widen = k_.widen[static_cast<int>(type)]) {
+      add("widen", name_of(type) + "_" + name_of(kTypeOf<T>), type, kTypeOf<T>,
+          Moves::kReadsAndWrites, kGroup,
+          [=](Data<T>& d, int64_t i) { widen(d.in(i), d.template out<T>(i), kGroup); });
+    }
+    if (const auto narrow = k_.narrow[static_cast<int>(type)]) {
+      add("narrow", name_of(kTypeOf<T>) + "_" + name_of(type), kTypeOf<T>, type,
+          Moves::kReadsAndWrites, kGroup,
+          [=](Data<T>& d, int64_t i) { narrow(d.template in<T>(i), d.out(i), kGroup); });
+    }
+  }
+
+  // The weights are a tile's, in cache, and do not count as bytes.
+  void add_weighted() const {
+    for (int r = 0; r < kReductions; ++r) {
+      const std::string what = std::string("/") + kReductionNames[r];
+      if (const auto reduce = k_.reduce_weighted[r]) {
+        add("reduce_weighted" + what, kTypeOf<T>, Moves::kReads, kRow, [=](Data<T>& d, int64_t i) {
+          benchmark::DoNotOptimize(reduce(d.template in<T>(i), d.wide.data(), kRow));
+        });
+      }
+      if (const auto add_lines = k_.add_lines_weighted[r]) {
+        add("add_lines_weighted" + what, kTypeOf<T>, Moves::kReads, kBlock,
+            [=](Data<T>& d, int64_t i) {
+              add_lines(d.template in<T>(i), d.wide.data(), kLanes, kLineGroup, kLanes,
+                        d.wide.data(), d.number.data(), d.sum.data(), d.square.data());
+            });
+      }
+    }
+  }
+
+  void add_activations() const {
+    for (int a = 0; a < kActivations; ++a) {
+      const auto activate = k_.activate[a];
+      const std::string kernel = std::string("activate/") + kActivationNames[a];
+      add(kernel, kTypeOf<T>, Moves::kReadsAndWrites, kGroup, [=](Data<T>& d, int64_t i) {
+        activate(d.template in<T>(i), nullptr, d.template out<T>(i), kGroup);
+      });
+    }
+    const auto activate = k_.activate[0];
+    add("activate/added", kTypeOf<T>, Moves::kReadsAndWrites, kGroup, [=](Data<T>& d, int64_t i) {
+      activate(d.template in<T>(i), d.one.data(), d.template out<T>(i), kGroup);
+    });
+  }
+
+  // The maps of a strip: many a call, however large the array is.
+  void add_maps() const {
+    const auto add = [this](const std::string& kernel, auto run) {
+      const std::string name = kernel + "/" + name_of(kTypeOf<T>) + "/" + isa_;
+      benchmark::RegisterBenchmark(name.c_str(), [run](benchmark::State& state) {
+        std::vector<double> v(512, 1.5), to(2 * 512);
+        std::vector<T> map(3 * 512);
+        for (auto _ : state) {
+          run(v.data(), to.data(), map.data());
+          benchmark::DoNotOptimize(to.data());
+          benchmark::DoNotOptimize(map.data());
+        }
+        state.SetItemsProcessed(state.iterations() * 512);
+      });
+    };
+    add("divide", [divide = k_.divide](const double* v, double* to, T*) {
+      divide(v, 512, {768, 1e-5, 0, true}, to, to + 512);
+    });
+    add("make_maps", [make_maps = k_.make_maps](const double* v, double*, T* map) {
+      make_maps(v, v, v, v, v, 512, map, map + 512, map + 1024);
+    });
+  }
+
+  const std::string isa_;
+  const Kernels<T>& k_;
+};
+
+// move(x, y, i) for `step` bytes from i on, of x and of y.
+template <class Move>
+void add_moves(const std::string& name, int64_t step, Move move) {
   for (const Size& size : kSizes) {
-    const std::string name = kernel + "/" + type + "/" + isa + "/" + size.name;
-    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-      Data<T> data(size.bytes);
+    benchmark::RegisterBenchmark((name + "/" + size.name).c_str(), [=](benchmark::State& state) {
+      const Buffer x(size.bytes), y(size.bytes);
+      std::memset(x.get(), 1, static_cast<std::size_t>(size.bytes));
+      const int64_t each = step ? step : size.bytes;
       for (auto _ : state) {
-        pass(data);
+        for (int64_t i = 0; i + each <= size.bytes; i += each) move(x.get() + i, y.get() + i, each);
         benchmark::ClobberMemory();
       }
-      state.SetBytesProcessed(state.iterations() * size.bytes * moves);
+      state.SetBytesProcessed(state.iterations() * 2 * size.bytes);
     });
   }
 }
 
-template <class T, class Each>
-void each_row(Data<T>& d, Each each) {
-  for (int64_t i = 0; i + kRow <= d.count; i += kRow) each(i);
+void add_copy(const std::string& isa, const NamedCopy& c) {
+  add_moves(std::string("copy/") + c.name + "/" + isa, 0, c.copy);
 }
 
-template <class T, class Each>
-void each_block(Data<T>& d, Each each) {
-  for (int64_t i = 0; i + kBlock <= d.count; i += kBlock) each(i);
-}
-
-template <class T>
-void add_kernels(const std::string& isa, const Kernels<T>& k) {
-  for (int r = 0; r < kReductions; ++r) {
-    const std::string what = std::string("/") + kReductionNames[r];
-    add<T>("reduce_row" + what, isa, 1, [&k, r](Data<T>& d) {
-      each_row(d, [&](int64_t i) {
-        benchmark::DoNotOptimize(k.reduce_row[r](d.x.data() + i, nullptr, kRow, 0));
+// Of 512 pixels, whose planes lie in cache.
+void add_pixels(const KernelTable& table) {
+  alignas(64) static char planes[4 * kGroup * 8];
+  for (int i = 0; i < 4; ++i) {
+    for (const int channels : {2, 3, 4}) {
+      const std::string what =
+          "/" + std::to_string(1 << i) + "x" + std::to_string(channels) + "/" + table.isa;
+      const int64_t bytes = kGroup * channels << i;
+      add_moves("split" + what, bytes, [=, split = table.split[i]](char* x, char*, int64_t) {
+        split(x, kGroup, channels, planes);
       });
-    });
-    add<T>("add_lines" + what, isa, 1, [&k, r](Data<T>& d) {
-      each_block(d, [&](int64_t i) {
-        k.add_lines[r](d.x.data() + i, kLanes, kLineGroup, kLanes, nullptr, d.sum.data(),
-                       d.square.data());
+      add_moves("join" + what, bytes, [=, join = table.join[i]](char*, char* y, int64_t) {
+        join(planes, kGroup, channels, y);
       });
-    });
-    add<T>("add_lines_exact" + what, isa, 1, [&k, r](Data<T>& d) {
-      each_block(d, [&](int64_t i) {
-        k.add_lines_exact[r](d.x.data() + i, kLanes, kLineGroup, kLanes, d.wide.data(),
-                             d.sum.data(), d.square.data());
-      });
-    });
+    }
   }
-  add<T>("apply_row", isa, 2, [&k](Data<T>& d) {
-    each_row(d, [&](int64_t i) {
-      k.apply_row(d.x.data() + i, d.y.data() + i, kRow, {T(0.1), T(2), T(0)}, d.one.data(),
-                  d.center.data(), 1);
-    });
-  });
-  add<T>("apply_lines", isa, 2, [&k](Data<T>& d) {
-    each_block(d, [&](int64_t i) {
-      k.apply_lines(d.x.data() + i, kLanes, d.y.data() + i, kLanes, kLineGroup, kLanes,
-                    d.center.data(), d.one.data(), d.center.data(), nullptr, nullptr, 0);
-    });
-  });
-  // The maps of a strip: many a call, however large the array is.
-  const auto maps = [isa](const char* kernel, auto run) {
-    const std::string name = kernel + std::string("/") + (sizeof(T) == 4 ? "float32" : "float64");
-    benchmark::RegisterBenchmark((name + "/" + isa).c_str(), [run](benchmark::State& state) {
-      std::vector<double> v(512, 1.5), to(2 * 512);
-      std::vector<T> map(3 * 512);
-      for (auto _ : state) {
-        run(v.data(), to.data(), map.data());
-        benchmark::DoNotOptimize(to.data());
-        benchmark::DoNotOptimize(map.data());
-      }
-      state.SetItemsProcessed(state.iterations() * 512);
-    });
-  };
-  maps("divide", [&k](const double* v, double* to, T*) {
-    k.divide(v, 512, {768, 1e-5, 0, true}, to, to + 512);
-  });
-  maps("make_maps", [&k](const double* v, double*, T* map) {
-    k.make_maps(v, v, v, v, v, 512, map, map + 512, map + 1024);
-  });
 }
 
 }  // namespace
@@ -134,12 +304,12 @@ void add_kernels(const std::string& isa, const Kernels<T>& k) {
 
 int main(int argc, char** argv) {
   using namespace normfast;
-  add<float>("copy", "memcpy", 2, [](Data<float>& d) {
-    std::memcpy(d.y.data(), d.x.data(), d.x.size() * sizeof(float));
-  });
+  add_copy("any", {"memcpy", copy_memcpy});
   for (const KernelTable* table : available_kernels()) {
-    add_kernels(table->isa, table->f32);
-    add_kernels(table->isa, table->f64);
+    for (const NamedCopy& copy : copies_of(table->isa)) add_copy(table->isa, copy);
+    Benchmarks<float>(*table).add_all();
+    Benchmarks<double>(*table).add_all();
+    add_pixels(*table);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

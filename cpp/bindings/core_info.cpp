@@ -1,5 +1,6 @@
 #include "core_info.hpp"
 
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include "normfast/info.hpp"
@@ -28,6 +29,16 @@ void define_info(py::module_& m) {
     std::string previous = info().isa;
     use_isa(name);
     return previous;
+  });
+  m.def("copy", [](const py::array& x, py::array& y, bool non_temporal, int num_threads) {
+    const bool fits = (x.flags() & y.flags() & py::array::c_style) && x.nbytes() == y.nbytes() &&
+                      x.nbytes() % sizeof(float) == 0;
+    if (!fits) throw ValueError("copy: expected contiguous arrays of as many bytes, in fours");
+    float* to = static_cast<float*>(y.mutable_data());
+    const float* from = static_cast<const float*>(x.data());
+    const int64_t count = x.nbytes() / static_cast<py::ssize_t>(sizeof(float));
+    const py::gil_scoped_release released;
+    copy(from, to, count, non_temporal, num_threads);
   });
 }
 

@@ -33,9 +33,11 @@ const Activation kAll[] = {Activation::kRelu, Activation::kGelu, Activation::kGe
 class Activate : public AnyKernels {
  protected:
   template <class T>
-  std::vector<T> of(Activation activation, std::vector<T> x) {
-    computing<T>(*GetParam()).activate[static_cast<int>(activation)](x.data(), std::ssize(x));
-    return x;
+  std::vector<T> of(Activation activation, const std::vector<T>& x) {
+    std::vector<T> y(x.size());
+    const auto activate = computing<T>(*GetParam()).activate[static_cast<int>(activation)];
+    activate(x.data(), nullptr, y.data(), std::ssize(x));
+    return y;
   }
 };
 NORMFAST_FOR_EACH_ISA(Activate);

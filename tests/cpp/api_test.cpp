@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -14,11 +16,20 @@ namespace {
 namespace nf = normfast;
 
 template <class T>
+constexpr nf::DType kType = nf::DType::kFloat32;
+template <>
+constexpr nf::DType kType<double> = nf::DType::kFloat64;
+template <>
+constexpr nf::DType kType<std::uint8_t> = nf::DType::kUInt8;
+template <>
+constexpr nf::DType kType<bool> = nf::DType::kBool;
+
+template <class T>
 nf::View view(T* data, std::initializer_list<std::int64_t> shape,
-              std::initializer_list<std::int64_t> strides) {
+              std::initializer_list<std::int64_t> strides, nf::DType type = kType<T>) {
   nf::View v;
   v.data = data;
-  v.dtype = sizeof(T) == 4 ? nf::DType::kFloat32 : nf::DType::kFloat64;
+  v.dtype = type;
   v.ndim = 0;
   for (const std::int64_t n : shape) v.shape[v.ndim++] = n;
   int i = 0;
@@ -149,6 +160,278 @@ TEST_F(StridedArray, IsUntouchedByACallThatIsRefused) {
 
   EXPECT_EQ(memory, before);
   EXPECT_EQ(running, std::vector<double>(kColumns, 1.0));
+}
+
+// ---- what is fused ----------------------------------------------------------------------------
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// Statistics of the elements that count, in two passes.
+struct TwoPasses {
+  double mean = 0, var = 0;
+
+  TwoPasses(const std::vector<double>& x, const std::vector<double>& weight) {
+    double count = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) count += weight[i];
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (weight[i] != 0) mean += weight[i] * x[i] / count;
+    }
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (weight[i] != 0) var += weight[i] * std::pow(x[i] - mean, 2) / count;
+    }
+  }
+  explicit TwoPasses(const std::vector<double>& x)
+      : TwoPasses(x, std::vector<double>(x.size(), 1)) {}
+};
+
+double gelu(double x) { return x * std::erfc(-x / std::sqrt(2.0)) / 2; }
+
+TEST(LayerNorm, NormalisesTheSumOfXAndTheResidualAndWritesIt) {
+  constexpr int kRows = 3, kColumns = 50;
+  std::vector<float> x, residual, y(kRows * kColumns), sum(kRows * kColumns);
+  for (int i = 0; i < kRows * kColumns; ++i) {
+    x.push_back(static_cast<float>(i % 7) - 0.3f);
+    residual.push_back(static_cast<float>(i * i % 11) / 3);
+  }
+  nf::LayerNorm options;
+  options.out = view(y.data(), {kRows, kColumns}, {kColumns, 1});
+  options.residual = view(residual.data(), {kRows, kColumns}, {kColumns, 1});
+  options.sum = view(sum.data(), {kRows, kColumns}, {kColumns, 1});
+  options.activation = nf::Activation::kGelu;
+  nf::layer_norm(view(x.data(), {kRows, kColumns}, {kColumns, 1}), nf::axis(1), options);
+  for (int first = 0; first < kRows * kColumns; first += kColumns) {
+    std::vector<double> row;
+    for (int i = first; i < first + kColumns; ++i) {
+      EXPECT_EQ(sum[i], x[i] + residual[i]);
+      row.push_back(sum[i]);
+    }
+    const TwoPasses wanted(row);
+    for (int i = 0; i < kColumns; ++i) {
+      const double normal = (row[i] - wanted.mean) / std::sqrt(wanted.var + 1e-5);
+      EXPECT_NEAR(y[first + i], gelu(normal), 2e-6);
+    }
+  }
+}
+
+TEST(RmsNorm, AddsTheOffsetToTheWeightAndMayOverwriteTheResidual) {
+  constexpr int kColumns = 40;
+  std::vector<double> x, weight, sum, y(kColumns), wanted;
+  double square = 0;
+  for (int i = 0; i < kColumns; ++i) {
+    x.push_back(std::cos(i));
+    sum.push_back(0.1 * i);
+    weight.push_back(0.01 * i);
+    wanted.push_back(x.back() + sum.back());
+    square += wanted.back() * wanted.back();
+  }
+  nf::RmsNorm options;
+  options.out = view(y.data(), {kColumns}, {1});
+  options.residual = options.sum = view(sum.data(), {kColumns}, {1});
+  options.weight = view(weight.data(), {kColumns}, {1});
+  options.weight_offset = 1;
+  options.eps = 1e-6;
+  options.default_eps = false;
+  nf::rms_norm(view(x.data(), {kColumns}, {1}), nf::axis(0), options);
+  EXPECT_EQ(sum, wanted);
+  for (int i = 0; i < kColumns; ++i) {
+    const double scaled = wanted[i] / std::sqrt(square / kColumns + 1e-6);
+    EXPECT_NEAR(y[i], scaled * (1 + weight[i]), 1e-13);
+  }
+}
+
+TEST(BatchNorm, AddsBeforeTheActivation) {
+  constexpr int kBatch = 6, kChannels = 3;
+  std::vector<float> x, add, y(kBatch * kChannels);
+  for (int i = 0; i < kBatch * kChannels; ++i) {
+    x.push_back(static_cast<float>(i * 5 % 13));
+    add.push_back(static_cast<float>(i % 4) - 2);
+  }
+  const auto shaped = [](std::vector<float>& v) {
+    return view(v.data(), {kBatch, kChannels}, {kChannels, 1});
+  };
+  nf::BatchNorm options;
+  options.out = shaped(y);
+  options.add = shaped(add);
+  options.activation = nf::Activation::kRelu;
+  options.training = true;
+  nf::batch_norm(shaped(x), nf::axis(1), options);
+  for (int c = 0; c < kChannels; ++c) {
+    std::vector<double> channel;
+    for (int i = 0; i < kBatch; ++i) channel.push_back(x[i * kChannels + c]);
+    const TwoPasses wanted(channel);
+    for (int i = 0; i < kBatch; ++i) {
+      const double normal = (channel[i] - wanted.mean) / std::sqrt(wanted.var + 1e-5);
+      const double added = normal + add[i * kChannels + c];
+      EXPECT_NEAR(y[i * kChannels + c], added > 0 ? added : 0, 3e-6);
+    }
+  }
+}
+
+TEST(Where, WhatIsNotSelectedHasNoEffectAndIsNormalisedAllTheSame) {
+  constexpr int kRows = 2, kColumns = 20;
+  std::vector<float> x(kRows * kColumns), y(kRows * kColumns);
+  bool where[kColumns];
+  std::vector<double> weight;
+  for (int i = 0; i < kColumns; ++i) where[i] = i % 3 != 0;
+  for (int i = 0; i < kColumns; ++i) weight.push_back(where[i] ? 1 : 0);
+  for (int i = 0; i < kRows * kColumns; ++i) x[i] = static_cast<float>(i * i % 17);
+  x[3] = static_cast<float>(kNaN);
+  double mean[kRows], rstd[kRows];
+  nf::LayerNorm options;
+  options.out = view(y.data(), {kRows, kColumns}, {kColumns, 1});
+  options.where = view(where, {kColumns}, {1});
+  options.statistics = {mean, rstd};
+  nf::layer_norm(view(x.data(), {kRows, kColumns}, {kColumns, 1}), nf::axis(1), options);
+  for (int r = 0; r < kRows; ++r) {
+    const std::vector<double> row(x.begin() + r * kColumns, x.begin() + (r + 1) * kColumns);
+    const TwoPasses wanted(row, weight);
+    EXPECT_NEAR(mean[r], wanted.mean, 1e-13);
+    EXPECT_NEAR(rstd[r], 1 / std::sqrt(wanted.var + 1e-5), 1e-13);
+    for (int i = 0; i < kColumns; ++i) {
+      if (std::isnan(row[i])) {
+        EXPECT_TRUE(std::isnan(y[r * kColumns + i]));
+      } else {
+        EXPECT_NEAR(y[r * kColumns + i], (row[i] - mean[r]) * rstd[r], 1e-6);
+      }
+    }
+  }
+}
+
+TEST(Where, WithNothingSelectedNothingIsSubtractedOrDividedBy) {
+  std::vector<float> x = {1, 2, 3}, y(3);
+  bool where[3] = {};
+  double mean, rstd;
+  nf::LayerNorm options;
+  options.out = view(y.data(), {3}, {1});
+  options.where = view(where, {3}, {1});
+  options.statistics = {&mean, &rstd};
+  nf::layer_norm(view(x.data(), {3}, {1}), nf::axis(0), options);
+  EXPECT_EQ(y, x);
+  EXPECT_EQ(mean, 0);
+  EXPECT_EQ(rstd, 1);
+}
+
+TEST(SampleWeight, CountsEachRowByItsWeight) {
+  constexpr int kRows = 30, kColumns = 4;
+  std::vector<double> x(kRows * kColumns), weight, y(kRows * kColumns);
+  for (int i = 0; i < kRows * kColumns; ++i) x[i] = std::sin(i) + 1e6;
+  for (int i = 0; i < kRows; ++i) weight.push_back(i % 4 * 0.5);
+  for (int c = 0; c < kColumns; ++c) x[4 * kColumns + c] = kNaN;  // of weight 0
+  double mean[kColumns], deviation[kColumns];
+  nf::Standardize options;
+  options.out = view(y.data(), {kRows, kColumns}, {kColumns, 1});
+  options.sample_weight = view(weight.data(), {kRows, 1}, {1, 1});
+  options.statistics = {mean, deviation};
+  nf::standardize(view(x.data(), {kRows, kColumns}, {kColumns, 1}), nf::axis(0), options);
+  for (int c = 0; c < kColumns; ++c) {
+    std::vector<double> column;
+    for (int i = 0; i < kRows; ++i) column.push_back(x[i * kColumns + c] - 1e6);
+    const TwoPasses wanted(column, weight);
+    EXPECT_NEAR(mean[c] - 1e6, wanted.mean, 2e-10);
+    EXPECT_NEAR(deviation[c], std::sqrt(wanted.var), 1e-13);
+    for (int i = 0; i < kRows; ++i) {
+      if (i == 4) continue;
+      EXPECT_NEAR(y[i * kColumns + c], (column[i] - wanted.mean) / deviation[c], 1e-12);
+    }
+  }
+}
+
+// ---- other types ------------------------------------------------------------------------------
+
+TEST(HalfTypes, AreReadAndWrittenEachOnItsOwn) {
+  // 1 and 3 have mean 2 and deviation 1: the results are exact.
+  std::vector<std::uint16_t> x = {0x3c00, 0x4200};       // float16: 1, 3
+  std::vector<std::uint16_t> weight = {0x4040, 0x4040};  // bfloat16: 3, 3
+  std::vector<float> bias = {0.5f, 0.25f};
+  const nf::View in = view(x.data(), {2}, {1}, nf::DType::kFloat16);
+  nf::LayerNorm options;
+  options.eps = 0;
+  options.weight = view(weight.data(), {2}, {1}, nf::DType::kBFloat16);
+  options.bias = view(bias.data(), {2}, {1});
+  double mean, rstd;
+  options.statistics = {&mean, &rstd};
+
+  std::vector<std::uint16_t> narrow(2);
+  options.out = view(narrow.data(), {2}, {1}, nf::DType::kFloat16);
+  nf::layer_norm(in, nf::axis(0), options);
+  EXPECT_EQ(narrow, (std::vector<std::uint16_t>{0xc100, 0x4280}));  // -2.5, 3.25
+  EXPECT_EQ(mean, 2);
+  EXPECT_EQ(rstd, 1);
+
+  options.out = view(narrow.data(), {2}, {1}, nf::DType::kBFloat16);
+  nf::layer_norm(in, nf::axis(0), options);
+  EXPECT_EQ(narrow, (std::vector<std::uint16_t>{0xc020, 0x4050}));
+
+  std::vector<float> wide(2);
+  options.out = view(wide.data(), {2}, {1});
+  nf::layer_norm(in, nf::axis(0), options);
+  EXPECT_EQ(wide, (std::vector<float>{-2.5f, 3.25f}));
+}
+
+// Two rows of three pixels of three channels, as a camera gives them.
+TEST(NormalizeImage, OfBytesBecomesPlanesOfFloats) {
+  constexpr int kHeight = 2, kWidth = 3, kPixels = kHeight * kWidth;
+  std::vector<std::uint8_t> image;
+  for (int i = 0; i < 3 * kPixels; ++i) image.push_back(static_cast<std::uint8_t>(i * 37));
+  std::vector<double> mean = {0.485, 0.456, 0.406}, deviation = {0.229, 0.224, 0.225};
+  std::vector<float> planes(3 * kPixels);
+  nf::NormalizeImage options;
+  options.mean = view(mean.data(), {3}, {1});
+  options.deviation = view(deviation.data(), {3}, {1});
+  options.channel_axis = 2;
+  options.out_channel_axis = 0;
+  options.out = view(planes.data(), {3, kHeight, kWidth}, {kPixels, kWidth, 1});
+  const nf::View x = view(image.data(), {kHeight, kWidth, 3}, {3 * kWidth, 3, 1});
+  for (const bool swap : {false, true}) {
+    options.swap_rb = swap;
+    nf::normalize_image(x, options);
+    for (int c = 0; c < 3; ++c) {
+      for (int p = 0; p < kPixels; ++p) {
+        const double value = image[3 * p + (swap ? 2 - c : c)] / 255.0;
+        EXPECT_NEAR(planes[c * kPixels + p], (value - mean[c]) / deviation[c], 1e-6);
+      }
+    }
+  }
+}
+
+TEST(MeanVar, OfBytesIsExact) {
+  std::vector<std::uint8_t> x(100000, 255);
+  x[77] = 254;
+  double mean, var;
+  nf::MeanVar options;
+  options.statistics = {&mean, &var};
+  nf::mean_var(view(x.data(), {100000}, {1}), nf::axis(0), options);
+  EXPECT_EQ(mean, 254.99999);
+  EXPECT_NEAR(var, 9.9999e-6, 1e-20);
+}
+
+TEST(Fused, ACallThatIsRefusedWritesNothing) {
+  std::vector<float> x = {1, 2, 4}, two(2), y(3, 99.0f), sum(3, 99.0f);
+  std::vector<double> weight = {1, -1, 1};
+  nf::LayerNorm options;
+  options.out = view(y.data(), {3}, {1});
+  const nf::View in = view(x.data(), {3}, {1});
+
+  options.residual = view(two.data(), {2}, {1});
+  EXPECT_ERROR(nf::layer_norm(in, nf::axis(0), options),
+               "ValueError: layer_norm: residual has shape (2,), expected (3,)");
+  options.residual = in;
+  options.sum = view(sum.data(), {3}, {1});
+  options.sum.writable = false;
+  EXPECT_ERROR(nf::layer_norm(in, nf::axis(0), options),
+               "ValueError: layer_norm: sum is read-only");
+  options.residual = options.sum = nf::View();
+
+  options.sample_weight = view(weight.data(), {3}, {1});
+  EXPECT_ERROR(nf::layer_norm(in, nf::axis(0), options),
+               "ValueError: layer_norm: sample_weight has -1");
+  options.sample_weight = nf::View();
+
+  options.where = in;
+  EXPECT_ERROR(nf::layer_norm(in, nf::axis(0), options),
+               "TypeError: layer_norm: where is float32, expected bool");
+  EXPECT_EQ(y, std::vector<float>(3, 99.0f));
+  EXPECT_EQ(sum, std::vector<float>(3, 99.0f));
 }
 
 TEST(Info, NamesTheVersionAndTheIsaInUse) {

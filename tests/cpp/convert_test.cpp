@@ -142,7 +142,8 @@ TEST_P(Convert, FloatsAndDoublesBecomeEachOther) {
     const float even = std::bit_cast<uint32_t>(low) % 2 == 0 ? low : high;
     floats.insert(floats.end(), {low, even, low, high});
   }
-  const auto &f32 = GetParam()->f32, &f64 = GetParam()->f64;
+  const Kernels<float>& f32 = GetParam()->f32;
+  const Kernels<double>& f64 = GetParam()->f64;
   expect(f32.widen[kIndex<double>], doubles, floats, "float64 to float32");
   expect(f64.narrow[kIndex<float>], doubles, floats, "float64 to float32");
   const auto exact = values_of(floats);

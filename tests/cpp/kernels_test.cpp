@@ -16,7 +16,7 @@ template <class T>
 constexpr bool kListIsComplete =
     sizeof(DirectKernels<T>) == (3 * kReductions + 2) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
-                              (2 * kReductions + 2 * kDTypes + kActivations + 3) * kPointer;
+                              (2 * kReductions + 2 * kDTypes + kActivations + 2) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4) * kPointer);
@@ -178,44 +178,61 @@ TEST_P(KernelsAgree, ApplyRow) {
 }
 
 TEST_P(KernelsAgree, Activate) {
-  const Fenced memory(1 << 17);
+  const Fenced x_memory(1 << 17), addend_memory(1 << 17), y_memory(1 << 17);
   each_computing([&]<class T>(T) {
     const auto &plain = computing<T>(scalar()), &fast = computing<T>(*GetParam());
-    const auto check = [&](const std::vector<T>& x, const char* what) {
-      for (int a = 1; a < kActivations; ++a) {
-        std::vector<T> wanted = x, result = x;
-        plain.activate[a](wanted.data(), std::ssize(x));
-        T* y = memory.last(x);
-        fast.activate[a](y, std::ssize(x));
-        std::copy_n(y, std::ssize(x), result.begin());
-        ASSERT_TRUE(same(wanted, result)) << what << ", activation " << a << ", " << std::ssize(x);
+    const auto check = [&](const std::vector<T>& values, const std::vector<T>& more,
+                           const char* what) {
+      const int64_t n = std::ssize(values);
+      const T* x = x_memory.last(values);
+      const T* const given = addend_memory.last(more);
+      for (const T* addend : {static_cast<const T*>(nullptr), given}) {
+        for (int a = 0; a < kActivations; ++a) {
+          std::vector<T> wanted(values.size()), result(values.size());
+          plain.activate[a](x, addend, wanted.data(), n);
+          T* y = y_memory.last<T>(n);
+          fast.activate[a](x, addend, y, n);
+          std::copy_n(y, n, result.begin());
+          ASSERT_TRUE(same(wanted, result)) << what << ", activation " << a << ", " << n;
+          // In the place of x, and of what is added.
+          std::copy_n(x, n, y);
+          fast.activate[a](y, addend, y, n);
+          std::copy_n(y, n, result.begin());
+          ASSERT_TRUE(same(wanted, result)) << what << ", activation " << a << ", in place";
+          if (!addend) continue;
+          std::copy_n(addend, n, y);
+          fast.activate[a](x, y, y, n);
+          std::copy_n(y, n, result.begin());
+          ASSERT_TRUE(same(wanted, result)) << what << ", activation " << a << ", onto the addend";
+        }
       }
     };
     each_family<T>([&](const Family& family, std::mt19937_64& random) {
-      for (const int64_t n : row_lengths()) check(data<T>(family, n, random), family.name);
+      for (const int64_t n : row_lengths()) {
+        check(data<T>(family, n, random), data<T>({"addend", 0, 1, 0}, n, random), family.name);
+      }
     });
     std::mt19937_64 random(2);
     for (int round = 0; round < 30; ++round) {
-      std::vector<T> x(1 << 13);
+      std::vector<T> x(1 << 13), addend(x.size(), T(0));
       for (T& v : x) v = std::bit_cast<T>(static_cast<decltype(bits(v))>(random()));
-      check(x, "any bits");
+      check(x, addend, "any bits");
     }
   });
 }
 
-TEST_P(KernelsKeep, AddIsThePlainSum) {
-  const Fenced x_memory(1 << 17), y_memory(1 << 17);
+TEST_P(KernelsKeep, WithoutAnActivationTheAddendIsAddedAlone) {
   each_computing([&]<class T>(T) {
-    const auto& fast = computing<T>(*GetParam());
+    const auto add = computing<T>(*GetParam()).activate[0];
     each_family<T>([&](const Family& family, std::mt19937_64& random) {
-      for (const int64_t n : row_lengths()) {
+      for (const int64_t n : {1, 7, 16, 100}) {
         const auto a = data<T>(family, n, random), b = data<T>(family, n, random);
-        std::vector<T> wanted, result;
+        std::vector<T> wanted, y(a.size());
         for (std::size_t i = 0; i < a.size(); ++i) wanted.push_back(a[i] + b[i]);
-        T* y = y_memory.last(b);
-        fast.add(x_memory.last(a), y, n);
-        result.assign(y, y + n);
-        ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n << " elements";
+        add(a.data(), b.data(), y.data(), n);
+        EXPECT_TRUE(same(wanted, y)) << family.name;
+        add(a.data(), nullptr, y.data(), n);
+        EXPECT_TRUE(same(a, y)) << family.name;
       }
     });
   });

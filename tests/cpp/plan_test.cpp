@@ -121,7 +121,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, NamedPlan, testing::ValuesIn(kCases),
 void expect_plan(const Plan& plan, const Case& c) {
   EXPECT_EQ(plan.form == Form::kRows, c.form == Form::kRows);
   EXPECT_EQ(plan.units.size(), c.units);
-  if (plan.form == Form::kColumns) EXPECT_EQ(plan.lines.size(), c.lines);
+  EXPECT_EQ(plan.lines.size(), plan.form == Form::kColumns ? c.lines : 1);
   EXPECT_EQ(plan.lanes.size(), c.lanes);
   EXPECT_EQ(plan.fold, c.fold);
   EXPECT_EQ(plan.stack, c.stack);
@@ -312,8 +312,7 @@ TEST(Plan, NestsJoinedForFewerArraysVisitInTheSameOrder) {
     const auto strip = all(plan.strip), lanes = all(plan.lanes);
     ASSERT_EQ(strip.size(), lanes.size());
     for (std::size_t i = 0; i < lanes.size(); ++i) {
-      ASSERT_EQ(strip[i][kX], lanes[i][kX]);
-      ASSERT_EQ(strip[i][kY], lanes[i][kY]);
+      for (const Operand o : {kX, kY, kAddend, kSum}) ASSERT_EQ(strip[i][o], lanes[i][o]);
     }
   }
 }

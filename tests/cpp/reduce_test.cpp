@@ -84,10 +84,6 @@ TEST_P(Bytes, OfLinesAreSummedExactlyOnTopOfWhatWasThere) {
 class Weighted : public AnyKernels {};
 NORMFAST_FOR_EACH_ISA(Weighted);
 
-struct WeightedData {
-  std::vector<double> x, weight;
-};
-
 // What the weighted elements x - center come to, by definition. Weight 0 is not there at all.
 struct Expected {
   long double count = 0, sum = 0, square = 0, magnitude = 0, largest = 0;
@@ -132,10 +128,16 @@ TEST_P(Weighted, StatisticsOfARowAreThoseOfItsDefinition) {
     for (const double mean : {0.0, 1e6}) {
       for (const int64_t n : kLengths) {
         const auto x = with_weights<T>(n, mean, weight, random);
-        Expected about_zero, about_mean;
-        for (std::size_t i = 0; i < x.size(); ++i) about_zero.add(x[i], weight[i]);
-        const long double wanted_mean = about_zero.sum / about_zero.count;
-        for (std::size_t i = 0; i < x.size(); ++i) about_mean.add(x[i] - wanted_mean, weight[i]);
+        // The mean as a distance from `mean`: a long double has too few digits for it as well.
+        Expected about_zero, near_mean, about_mean;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          about_zero.add(x[i], weight[i]);
+          near_mean.add(static_cast<long double>(x[i]) - mean, weight[i]);
+        }
+        const long double distance = near_mean.sum / near_mean.count;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          about_mean.add(static_cast<long double>(x[i]) - mean - distance, weight[i]);
+        }
         for (const Reduction r : kReduced) {
           const int k = static_cast<int>(r);
           const Moments m =
@@ -144,7 +146,7 @@ TEST_P(Weighted, StatisticsOfARowAreThoseOfItsDefinition) {
           const Expected& wanted = r == Reduction::kMoments ? about_mean : about_zero;
           EXPECT_NEAR(m.m2, wanted.of(r), 1e-13 * std::max(1.0L, wanted.of(r))) << k << ", " << n;
           if (r != Reduction::kMoments) continue;
-          EXPECT_NEAR(static_cast<double>(m.mean - wanted_mean + m.mean_lo), 0, 1e-13) << n;
+          EXPECT_NEAR((m.mean - mean) + m.mean_lo, distance, 1e-14) << n;
         }
       }
     }
@@ -170,7 +172,7 @@ TEST_P(Weighted, SumsOfLinesAreThoseOfTheirDefinition) {
           for (std::size_t i = l; i < x.size(); i += center.size())
             wanted.add(x[i] - 2.5L, weight[i]);
           EXPECT_EQ(count[l], 1 + wanted.count);
-          if (r == Reduction::kMoments) EXPECT_NEAR(sum[l], 2 + wanted.sum, 1e-12);
+          EXPECT_NEAR(sum[l], 2 + (r == Reduction::kMoments ? wanted.sum : 0), 1e-12);
           const long double total =
               r == Reduction::kMaximum ? std::max(3.0L, wanted.largest) : 3 + wanted.of(r);
           EXPECT_NEAR(q[l], total, 1e-13 * total) << static_cast<int>(r);

@@ -233,31 +233,38 @@ class Drawer:
         kind = self.rng.random()
         if kind < 0.5:
             return
-        if kind < 0.62:
-            if result == x.dtype and 0 not in x.strides and second is None:
-                call.arguments["out"] = x
-            return
-        if kind < 0.75 and second is None:
-            self.shared(call, result)
-            return
-        self.add_array(call, "out", np.empty(x.shape, result), out=True)
-        if second is not None:
-            y = call.arguments.pop("out")
-            self.add_array(call, "out", np.empty(x.shape, second), out=True)
-            total = call.arguments["out"]
-            residual = call.arguments["residual"]
-            if 0 not in residual.strides and residual.dtype == second and self.chance(0.4):
-                total = residual
-            elif 0 not in x.strides and x.dtype == second and self.chance(0.4):
-                total = x
+        inputs = [k for k in (call.array_name, "add", "residual") if k in call.arguments]
+        if kind < 0.65:  # in place
+            name = self.pick([call.array_name, *inputs])
+            if self.writable(call, name, result):
+                call.arguments["out"] = call.arguments[name]
+        elif kind < 0.75:
+            self.shared(call, self.pick([call.array_name, *inputs]), result)
+        else:
+            self.add_array(call, "out", np.empty(x.shape, result), out=True)
+        if second is not None and "out" in call.arguments and self.chance(0.7):
+            y = call.arguments["out"]
+            names = [k for k in inputs if self.writable(call, k, second)]
+            names = [k for k in names if call.arguments[k] is not y]
+            if names and self.chance(0.5) and call.verdict == "accepted":
+                total = call.arguments[self.pick(names)]
+            else:
+                self.add_array(call, "out", np.empty(x.shape, second), out=True)
+                total = call.arguments["out"]
             call.arguments["out"] = (y, total)
 
-    def shared(self, call: Call, result: np.dtype) -> None:
-        """An out in the same buffer as x: refused exactly if they share an element."""
-        mem, x, out = memory.place_two(self.rng, call.x.copy(), result)
-        call.memories[0] = mem
-        call.arguments[call.array_name] = x
-        call.arguments["out"] = out
+    def writable(self, call: Call, name: str, dtype: np.dtype) -> bool:
+        """Whether a result may be written over this argument."""
+        a = call.arguments[name]
+        return a.dtype == dtype and all(s or n < 2 for s, n in zip(a.strides, a.shape, strict=True))
+
+    def shared(self, call: Call, name: str, result: np.dtype) -> None:
+        """An out in the same buffer as an input: refused exactly if they share an element."""
+        old = call.arguments[name]
+        mem, x, out = memory.place_two(self.rng, old.copy(), result)
+        call.memories = [m for m in call.memories if all(a is not old for a, _ in m.places)]
+        call.memories.append(mem)
+        call.arguments[name], call.arguments["out"] = x, out
         steps = [
             [step for step, n in zip(a.strides, a.shape, strict=True) if n > 1] for a in (x, out)
         ]
@@ -268,7 +275,7 @@ class Drawer:
             call.verdict = "either"
             return
         if not apart:
-            call.verdict, call.spoiled = "refused", "out overlaps x"
+            call.verdict, call.spoiled = "refused", f"out overlaps {name}"
 
     # --- calls
 

@@ -140,12 +140,14 @@ class Call:
         y = normed * weight + bias
         error = error * np.abs(weight) + 4 * self.eps * size
         error = error + 4 * self.tiny * np.maximum(1, np.abs(weight))
-        most = float(np.finfo(self.compute).max)
-        error = np.where(np.maximum(size, np.abs(normed)) < most, error, np.inf)
+        size = np.maximum(size, np.abs(normed))
         add = self.get("add")
         if add is not None:
             y = y + add.astype(np.float64)
             error = error + 4 * self.eps * np.abs(add.astype(np.float64))
+        # What is larger on the way than the computing type reaches may be infinite.
+        reach = np.maximum(size, np.abs(y)) + error
+        error = np.where(reach < float(np.finfo(self.compute).max), error, np.inf)
         activation = self.get("activation")
         if activation is not None:
             y = ACTIVATIONS[activation](y)

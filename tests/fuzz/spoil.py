@@ -89,23 +89,19 @@ class Spoiler:
         if name == "axis":
             self.arguments.pop("normalized_shape", None)
         self.refuse("wrong value", name, wrong)
-        x = self.call.x
-        # Every number divides no channels.
-        unread = (
-            (name == "num_groups" and x.size == 0)
-            or name in SOMETIMES
-            and (
-                x.size == 0
-                or self.arguments.get("training") is False
-                or self.arguments.get("use_input_stats") is False
-                or "std" in self.arguments
-                or (name == "running_var_correction" and self.arguments.get("running_mean") is None)
-                or "where" in self.arguments
-                or "sample_weight" in self.arguments
-            )
-        )
-        if unread:
+        if self.unread(name):
             self.call.verdict = "either"
+
+    def unread(self, name: str) -> bool:
+        """Whether the operation need not look at this argument, as the others are."""
+        given, nothing = self.arguments, self.call.x.size == 0
+        if name == "num_groups":
+            return nothing  # every number divides no channels
+        if name == "running_var_correction" and given.get("running_mean") is None:
+            return True
+        others = {"where", "sample_weight", "std"} & set(given)
+        evaluation = given.get("training") is False or given.get("use_input_stats") is False
+        return name in SOMETIMES and bool(nothing or others or evaluation)
 
     def array(self, shape: Any, dtype: Any) -> Array:
         a = np.zeros(shape, dtype)
@@ -165,9 +161,9 @@ class Spoiler:
         if not shape:
             return (3, 2)
         axis = self.draw.pick(range(len(shape)))
-        if self.draw.chance(0.3):
-            return (*shape, 2) if len(shape) > 1 else (2, *shape, 1, 1, 1, 1, 1, 2)
         other = next(n for n in range(shape[axis] + 1, 10**6) if n not in (1, *self.call.x.shape))
+        if self.draw.chance(0.3):
+            return (*shape, other)
         return tuple(other if a == axis else n for a, n in enumerate(shape))
 
     def the_selection(self) -> None:

@@ -26,4 +26,7 @@ Info info();
 // Changes the kernels of the whole process, for tests and measurements. Throws ValueError.
 void use_isa(const std::string& name);
 
+// The yardstick of measurements: copies floats by vectors, or past the cache.
+void copy(const float* x, float* y, std::int64_t count, bool past_cache, int num_threads);
+
 }  // namespace normfast

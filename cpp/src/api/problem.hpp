@@ -76,6 +76,7 @@ class Problem {
 
   DType computing() const { return computing_; }
   int threads() const;
+  bool streams() const;
   bool weighted() const { return work_.weighted(); }
   // How many elements each statistic selects, and the sum of their weights.
   struct Selected {

@@ -52,19 +52,46 @@ void map_run(const X* x, X* y, int64_t count, Map map) {
   }
 }
 
-template <class X, class T = Computing<X>>
+// The same past the cache: y is not to be read first, nor soon again.
+template <class V, class X, class Map>
+void stream_run(const X* x, X* y, int64_t count, Map map) {
+  constexpr int64_t L = V::kLanes;
+  const auto some = [&](int64_t i, int64_t m) {
+    map(V::load(x + i, m), [i, m](const auto* p) { return V::load(p + i, m); }).store(y + i, m);
+  };
+  const uintptr_t beyond = reinterpret_cast<uintptr_t>(y) % (L * sizeof(X));
+  int64_t i = beyond ? L - static_cast<int64_t>(beyond / sizeof(X)) : 0;
+  if (i > count) i = count;
+  if (i > 0) some(0, i);
+  for (; i + L <= count; i += L) {
+    map(V::load(x + i), [i](const auto* p) { return V::load(p + i); }).stream(y + i);
+  }
+  if (i < count) some(i, count - i);
+}
+
+template <bool kStream, class V, class X, class Map>
+void map_or_stream(const X* x, X* y, int64_t count, Map map) {
+  if constexpr (kStream) {
+    stream_run<V>(x, y, count, map);
+  } else {
+    map_run<V>(x, y, count, map);
+  }
+}
+
+template <class X, bool kStream, class T = Computing<X>>
 void apply_row(const void* x, void* y, int64_t count, Normalizer<T> n, const T* weight,
                const T* bias, int64_t step) noexcept {
   using V = typename Lanes<X>::V;
   const V center = V::set(n.center), scale = V::set(n.scale), shift = V::set(n.shift);
   choose_affine(weight, bias, step, [&](auto affine) {
     const AffineMap<affine(), T, V> then(weight, bias);
-    map_run<V>(static_cast<const X*>(x), static_cast<X*>(y), count,
-               [&](V v, auto load) { return then(fma(v - center, scale, shift), load); });
+    map_or_stream<kStream, V>(
+        static_cast<const X*>(x), static_cast<X*>(y), count,
+        [&](V v, auto load) { return then(fma(v - center, scale, shift), load); });
   });
 }
 
-template <class X, class T = Computing<X>>
+template <class X, bool kStream, class T = Computing<X>>
 void apply_lines(const void* x, int64_t x_stride, void* y, int64_t y_stride, int64_t lines,
                  int64_t lanes, const T* center, const T* scale, const T* shift, const T* weight,
                  const T* bias, int64_t step) noexcept {
@@ -72,13 +99,23 @@ void apply_lines(const void* x, int64_t x_stride, void* y, int64_t y_stride, int
   choose_affine(weight, bias, step, [&](auto affine) {
     const AffineMap<affine(), T, V> then(weight, bias);
     for (int64_t r = 0; r < lines; ++r) {
-      map_run<V>(static_cast<const X*>(x) + r * x_stride, static_cast<X*>(y) + r * y_stride, lanes,
-                 [&](V v, auto load) {
-                   return then(fma(v - load(center), load(scale), load(shift)), load);
-                 });
+      map_or_stream<kStream, V>(static_cast<const X*>(x) + r * x_stride,
+                                static_cast<X*>(y) + r * y_stride, lanes, [&](V v, auto load) {
+                                  return then(fma(v - load(center), load(scale), load(shift)),
+                                              load);
+                                });
     }
   });
 }
+
+// The yardstick.
+template <bool kStream>
+void copy_run(const float* x, float* y, int64_t count) noexcept {
+  map_or_stream<kStream, F32>(x, y, count, [](F32 v, auto) { return v; });
+  if constexpr (kStream) fence();
+}
+
+void fence_streams() noexcept { fence(); }
 
 }  // namespace
 }  // namespace normfast

@@ -92,6 +92,9 @@ struct DirectKernels {
   AddLinesExact add_lines_exact[kReductions];
   ApplyRow apply_row;
   ApplyLines apply_lines;
+  // The same, y written past the cache: see KernelTable::fence.
+  ApplyRow stream_row;
+  ApplyLines stream_lines;
 };
 
 // Every kernel of one computing type. The list below is the only one: tables, agreement tests and
@@ -142,11 +145,18 @@ struct KernelTable {
   using SplitPixels = void (*)(const void* x, int64_t count, int channels, void* planes) noexcept;
   using JoinPixels = void (*)(const void* planes, int64_t count, int channels, void* y) noexcept;
 
+  using Copy = void (*)(const float* x, float* y, int64_t count) noexcept;
+  using Fence = void (*)() noexcept;
+
   const char* isa;
   Kernels<float> f32;
   Kernels<double> f64;
   SplitPixels split[4];
   JoinPixels join[4];
+  // For measurements: a copy by vectors, and one past the cache.
+  Copy copy, stream_copy;
+  // After streaming, before another thread reads.
+  Fence fence;
 };
 
 template <class T>

@@ -341,7 +341,8 @@ class Columns {
     const char* x = work_.x.data + at[kX] + place.begin * unit;
     char* y = work_.y.data + at[kY] + place.begin * unit;
     const int64_t xs = lines_.inner_step(kX), ys = lines_.inner_step(kY);
-    const auto apply_lines = kernels_.of(work_.x.type).apply_lines;
+    const auto& direct = kernels_.of(work_.x.type);
+    const auto apply_lines = work_.stream ? direct.stream_lines : direct.apply_lines;
     const auto apply = [&](int64_t first, int64_t lines, int64_t together) {
       apply_lines(x + first * xs, xs / unit * together, y + first * ys, ys / unit * together, lines,
                   lanes * together, state.center, state.scale, state.shift, nullptr, nullptr, 0);

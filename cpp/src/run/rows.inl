@@ -85,7 +85,8 @@ class Rows {
   static Moments load(const double* p) { return {p[0], p[1], p[2], p[3]}; }
 
   void apply_direct(const Offsets& at, int64_t begin, int64_t end, const State& state) const {
-    const auto apply_row = kernels_.of(work_.x.type).apply_row;
+    const auto& direct = kernels_.of(work_.x.type);
+    const auto apply_row = work_.stream ? direct.stream_row : direct.apply_row;
     for_runs(nest_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       const T* w = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight] + o[kWeight]);
       const T* b = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias] + o[kBias]);

@@ -12,7 +12,15 @@ namespace {
 // are reduced, then merged, then applied. Merges go by the chunks' order, so both give the same
 // bits.
 template <class Form>
-void execute(const Form& form, const Work& work) {
+void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
+  // Each thread waits for what it streamed.
+  const auto in_parallel = [&](int64_t tasks, const auto& body) {
+    if (!work.stream) return parallel_for(work.threads, tasks, body);
+    parallel_for(work.threads, tasks, [&](int64_t begin, int64_t end) {
+      body(begin, end);
+      fence();
+    });
+  };
   using State = typename Form::State;
   const int64_t units = form.units(), chunks = form.chunks(), size = form.part_size();
   const bool reduces = !work.given_rstd;
@@ -23,7 +31,7 @@ void execute(const Form& form, const Work& work) {
     if (!reduces && units > 1 && units <= kKept) {
       const std::unique_ptr<State[]> states(new State[static_cast<std::size_t>(units)]);
       for (int64_t u = 0; u < units; ++u) form.finish(form.place(u), nullptr, states[u]);
-      parallel_for(work.threads, form.bands(), [&](int64_t begin, int64_t end) {
+      in_parallel(form.bands(), [&](int64_t begin, int64_t end) {
         for (int64_t b = begin; b < end; ++b) {
           for (int64_t u = 0; u < units; ++u) form.apply_band(form.place(u), b, states[u]);
         }
@@ -33,7 +41,7 @@ void execute(const Form& form, const Work& work) {
   }
 
   if (work.threads == 1 || chunks == 1 || units >= 4 * work.threads) {
-    parallel_for(work.threads, units, [&](int64_t begin, int64_t end) {
+    in_parallel(units, [&](int64_t begin, int64_t end) {
       constexpr int64_t kInline = 8;
       double small[kInline];
       std::unique_ptr<double[]> large(2 * size > kInline ? new double[2 * size] : nullptr);
@@ -68,7 +76,7 @@ void execute(const Form& form, const Work& work) {
     form.finish(place, part(u, 0), states[static_cast<std::size_t>(u)]);
   }
   if (!work.y) return;
-  parallel_for(work.threads, units * chunks, [&](int64_t begin, int64_t end) {
+  in_parallel(units * chunks, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       form.apply(form.place(i / chunks), i % chunks, states[static_cast<std::size_t>(i / chunks)]);
     }
@@ -78,15 +86,15 @@ void execute(const Form& form, const Work& work) {
 }  // namespace
 
 template <class T>
-void run(const Work& work, const Kernels<T>& kernels) {
+void run(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence) {
   if (work.plan.form == Form::kRows) {
-    execute(Rows<T>(work, kernels), work);
+    execute(Rows<T>(work, kernels), work, fence);
   } else {
-    execute(Columns<T>(work, kernels), work);
+    execute(Columns<T>(work, kernels), work, fence);
   }
 }
 
-template void run<float>(const Work&, const Kernels<float>&);
-template void run<double>(const Work&, const Kernels<double>&);
+template void run<float>(const Work&, const Kernels<float>&, KernelTable::Fence);
+template void run<double>(const Work&, const Kernels<double>&, KernelTable::Fence);
 
 }  // namespace normfast

@@ -38,6 +38,7 @@ struct Work {
   double* m2 = nullptr;     // sums of squared deviations
   double* count = nullptr;  // elements, or the sum of their weights
   int threads = 1;
+  bool stream = false;  // write y past the cache
 
   bool weighted() const { return where || sample_weight; }
   bool residual() const { return addend && addend_is_residual; }
@@ -53,9 +54,9 @@ struct Work {
 // Runs all of it. Either every element of y and of the statistics is written, or bad_alloc is
 // thrown before the first.
 template <class T>
-void run(const Work& work, const Kernels<T>& kernels);
+void run(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence);
 
-extern template void run<float>(const Work&, const Kernels<float>&);
-extern template void run<double>(const Work&, const Kernels<double>&);
+extern template void run<float>(const Work&, const Kernels<float>&, KernelTable::Fence);
+extern template void run<double>(const Work&, const Kernels<double>&, KernelTable::Fence);
 
 }  // namespace normfast

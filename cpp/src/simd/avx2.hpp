@@ -68,6 +68,18 @@ struct F32 {
     _mm256_storeu_ps(p, lo);
     _mm256_storeu_ps(p + 8, hi);
   }
+  void stream(float* p) const {
+    _mm256_stream_ps(p, lo);
+    _mm256_stream_ps(p + 8, hi);
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void stream(H* p) const {
+    alignas(32) H bits[16];
+    store(bits);
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p),
+                        _mm256_load_si256(reinterpret_cast<const __m256i*>(bits)));
+  }
   void store(float* p, int64_t count) const {
     _mm256_maskstore_ps(p, mask32(count, 0), lo);
     _mm256_maskstore_ps(p + 8, mask32(count, 1), hi);
@@ -125,6 +137,10 @@ struct F64 {
     _mm256_storeu_pd(p, lo);
     _mm256_storeu_pd(p + 4, hi);
   }
+  void stream(double* p) const {
+    _mm256_stream_pd(p, lo);
+    _mm256_stream_pd(p + 4, hi);
+  }
   void store(double* p, int64_t count) const {
     _mm256_maskstore_pd(p, mask64(count, 0), lo);
     _mm256_maskstore_pd(p + 4, mask64(count, 1), hi);
@@ -176,6 +192,8 @@ F64 max_magnitude(F64 a, F64 b) {
   };
   return {larger(a.lo, b.lo), larger(a.hi, b.hi)};
 }
+
+void fence() { _mm_sfence(); }
 
 F32 larger(F32 a, F32 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
 F64 larger(F64 a, F64 b) { return {_mm256_max_pd(a.lo, b.lo), _mm256_max_pd(a.hi, b.hi)}; }

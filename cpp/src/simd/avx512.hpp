@@ -45,6 +45,12 @@ struct F32 {
     return {_mm512_maskz_loadu_ps(first16(count), p)};
   }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
+  void stream(float* p) const { _mm512_stream_ps(p, v); }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void stream(H* p) const {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p), narrow16(p, v));
+  }
   void store(float* p, int64_t count) const { _mm512_mask_storeu_ps(p, first16(count), v); }
   template <class H>
     requires(sizeof(H) == 2)
@@ -83,6 +89,7 @@ struct F64 {
     return {_mm512_maskz_loadu_pd(first8(count), p)};
   }
   void store(double* p) const { _mm512_storeu_pd(p, v); }
+  void stream(double* p) const { _mm512_stream_pd(p, v); }
   void store(double* p, int64_t count) const { _mm512_mask_storeu_pd(p, first8(count), v); }
   friend F64 operator+(F64 a, F64 b) { return {_mm512_add_pd(a.v, b.v)}; }
   friend F64 operator-(F64 a, F64 b) { return {_mm512_sub_pd(a.v, b.v)}; }
@@ -105,6 +112,8 @@ F64 max_magnitude(F64 a, F64 b) {
   return {
       _mm512_castsi512_pd(_mm512_max_epi64(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v)))};
 }
+
+void fence() { _mm_sfence(); }
 
 F32 larger(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
 F64 larger(F64 a, F64 b) { return {_mm512_max_pd(a.v, b.v)}; }

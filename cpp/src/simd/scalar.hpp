@@ -37,6 +37,11 @@ struct Array {
     return r;
   }
   void store(T* p) const { std::memcpy(p, lane, sizeof lane); }
+  // Past the cache, to an address that is a multiple of 64 (32 for sixteen-bit storage).
+  template <class S>
+  void stream(S* p) const {
+    store(p);
+  }
   void store(T* p, int64_t count) const {
     for (int64_t i = 0; i < count; ++i) p[i] = lane[i];
   }
@@ -158,6 +163,9 @@ F64 times_power_of_two(F64 a, F64 t) {
   }
   return a;
 }
+
+// Makes what was streamed visible to other threads.
+void fence() {}
 
 // The first `count` lanes; zero beyond, whatever stood there.
 template <class T, int N>
