@@ -5,6 +5,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <cstring>
 #include <memory>
 #include <new>
 #include <random>
@@ -12,7 +13,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "copies.hpp"
 #include "dispatch/dispatch.hpp"
 
 namespace normfast {
@@ -20,12 +20,12 @@ namespace {
 
 // A kernel that joins the list must be measured too.
 constexpr std::size_t kPointer = sizeof(void (*)());
-static_assert(sizeof(DirectKernels<float>) == (3 * kReductions + 2) * kPointer);
+static_assert(sizeof(DirectKernels<float>) == (3 * kReductions + 4) * kPointer);
 static_assert(sizeof(Kernels<float>) ==
               kDTypes * sizeof(DirectKernels<float>) +
                   (2 * kReductions + 2 * kDTypes + kActivations + 2) * kPointer);
 static_assert(sizeof(KernelTable) ==
-              sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4) * kPointer);
+              sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
 
 constexpr const char* kReductionNames[kReductions] = {"moments", "squares", "magnitudes", "maximum",
                                                       "sums"};
@@ -174,13 +174,25 @@ class Benchmarks {
         });
       }
     }
-    if (const auto apply = k.apply_row) {
-      add("apply_row", type, Moves::kReadsAndWrites, kRow, [=](Data<T>& d, int64_t i) {
+    add_apply_row("apply_row", type, k.apply_row);
+    add_apply_row("stream_row", type, k.stream_row);
+    add_apply_lines("apply_lines", type, k.apply_lines);
+    add_apply_lines("stream_lines", type, k.stream_lines);
+  }
+
+  void add_apply_row(const char* kernel, DType type,
+                     typename DirectKernels<T>::ApplyRow apply) const {
+    if (apply) {
+      add(kernel, type, Moves::kReadsAndWrites, kRow, [=](Data<T>& d, int64_t i) {
         apply(d.in(i), d.out(i), kRow, {T(0.1), T(2), T(0)}, d.one.data(), d.zero.data(), 1);
       });
     }
-    if (const auto apply = k.apply_lines) {
-      add("apply_lines", type, Moves::kReadsAndWrites, kBlock, [=](Data<T>& d, int64_t i) {
+  }
+
+  void add_apply_lines(const char* kernel, DType type,
+                       typename DirectKernels<T>::ApplyLines apply) const {
+    if (apply) {
+      add(kernel, type, Moves::kReadsAndWrites, kBlock, [=](Data<T>& d, int64_t i) {
         apply(d.in(i), kLanes, d.out(i), kLanes, kLineGroup, kLanes, d.zero.data(), d.one.data(),
               d.zero.data(), nullptr, nullptr, 0);
       });
@@ -260,16 +272,15 @@ class Benchmarks {
   const Kernels<T>& k_;
 };
 
-// move(x, y, i) for `step` bytes from i on, of x and of y.
-template <class Move>
-void add_moves(const std::string& name, int64_t step, Move move) {
+// copy(x, y, bytes) of all of it.
+template <class Copy>
+void add_copy(const std::string& kernel, const std::string& isa, Copy copy) {
   for (const Size& size : kSizes) {
-    benchmark::RegisterBenchmark((name + "/" + size.name).c_str(), [=](benchmark::State& state) {
+    const std::string name = "copy/" + kernel + "/" + isa + "/" + size.name;
+    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
       const Buffer x(size.bytes), y(size.bytes);
-      std::memset(x.get(), 1, static_cast<std::size_t>(size.bytes));
-      const int64_t each = step ? step : size.bytes;
       for (auto _ : state) {
-        for (int64_t i = 0; i + each <= size.bytes; i += each) move(x.get() + i, y.get() + i, each);
+        copy(x.get(), y.get(), size.bytes);
         benchmark::ClobberMemory();
       }
       state.SetBytesProcessed(state.iterations() * 2 * size.bytes);
@@ -277,24 +288,35 @@ void add_moves(const std::string& name, int64_t step, Move move) {
   }
 }
 
-void add_copy(const std::string& isa, const NamedCopy& c) {
-  add_moves(std::string("copy/") + c.name + "/" + isa, 0, c.copy);
+void add_copies(const KernelTable& table) {
+  const auto of = [](KernelTable::Copy copy) {
+    return [copy](const char* x, char* y, int64_t bytes) {
+      copy(reinterpret_cast<const float*>(x), reinterpret_cast<float*>(y), bytes / 4);
+    };
+  };
+  add_copy("vector", table.isa, of(table.copy));
+  add_copy("stream", table.isa, of(table.stream_copy));
 }
 
-// Of 512 pixels, whose planes lie in cache.
+// A tile of 512 pixels, in cache: split/uint8x3, join/uint8x3.
 void add_pixels(const KernelTable& table) {
-  alignas(64) static char planes[4 * kGroup * 8];
   for (int i = 0; i < 4; ++i) {
     for (const int channels : {2, 3, 4}) {
-      const std::string what =
-          "/" + std::to_string(1 << i) + "x" + std::to_string(channels) + "/" + table.isa;
-      const int64_t bytes = kGroup * channels << i;
-      add_moves("split" + what, bytes, [=, split = table.split[i]](char* x, char*, int64_t) {
-        split(x, kGroup, channels, planes);
-      });
-      add_moves("join" + what, bytes, [=, join = table.join[i]](char*, char* y, int64_t) {
-        join(planes, kGroup, channels, y);
-      });
+      const auto add = [&](const char* kernel, auto move) {
+        const std::string name = std::string(kernel) + "/uint" + std::to_string(8 << i) + "x" +
+                                 std::to_string(channels) + "/" + table.isa;
+        const int64_t bytes = kGroup * channels << i;
+        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+          const Buffer x(bytes), y(bytes);
+          for (auto _ : state) {
+            move(x.get(), kGroup, channels, y.get());
+            benchmark::ClobberMemory();
+          }
+          state.SetBytesProcessed(state.iterations() * 2 * bytes);
+        });
+      };
+      add("split", table.split[i]);
+      add("join", table.join[i]);
     }
   }
 }
@@ -304,9 +326,11 @@ void add_pixels(const KernelTable& table) {
 
 int main(int argc, char** argv) {
   using namespace normfast;
-  add_copy("any", {"memcpy", copy_memcpy});
+  add_copy("memcpy", "libc", [](const char* x, char* y, int64_t bytes) {
+    std::memcpy(y, x, static_cast<std::size_t>(bytes));
+  });
   for (const KernelTable* table : available_kernels()) {
-    for (const NamedCopy& copy : copies_of(table->isa)) add_copy(table->isa, copy);
+    add_copies(*table);
     Benchmarks<float>(*table).add_all();
     Benchmarks<double>(*table).add_all();
     add_pixels(*table);

@@ -14,12 +14,12 @@ namespace {
 constexpr std::size_t kPointer = sizeof(void (*)());
 template <class T>
 constexpr bool kListIsComplete =
-    sizeof(DirectKernels<T>) == (3 * kReductions + 2) * kPointer &&
+    sizeof(DirectKernels<T>) == (3 * kReductions + 4) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
                               (2 * kReductions + 2 * kDTypes + kActivations + 2) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 static_assert(sizeof(KernelTable) ==
-              sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4) * kPointer);
+              sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
 
 std::vector<int64_t> row_lengths() {
   std::vector<int64_t> lengths;
@@ -145,7 +145,7 @@ TEST_P(KernelsAgree, ReduceWeighted) {
 }
 
 TEST_P(KernelsAgree, ApplyRow) {
-  const Fenced x_memory(1 << 17), y_memory(1 << 17), w_memory(1 << 17), b_memory(1 << 17);
+  const Fenced x_memory(1 << 17), y_memory(1 << 18), w_memory(1 << 17), b_memory(1 << 17);
   each_storage([&]<class X>(X) {
     using T = Computing<X>;
     const auto &plain = direct<X>(scalar()), &fast = direct<X>(*GetParam());
@@ -170,6 +170,12 @@ TEST_P(KernelsAgree, ApplyRow) {
             fast.apply_row(y, y, n, normalizer, w, b, step);
             std::copy_n(y, n, result.begin());
             ASSERT_TRUE(same(wanted, result)) << family.name << ", in place";
+            // Past the cache: from any element of a cache line on.
+            y = y_memory.last<X>(n + n % 37);
+            fast.stream_row(x, y, n, normalizer, w, b, step);
+            GetParam()->fence();
+            std::copy_n(y, n, result.begin());
+            ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";
           }
         }
       }
@@ -236,6 +242,26 @@ TEST_P(KernelsKeep, WithoutAnActivationTheAddendIsAddedAlone) {
       }
     });
   });
+}
+
+TEST_P(KernelsKeep, CopiesKeepEveryBitAndWriteNothingBesideThem) {
+  const Fenced memory(1 << 17);
+  std::mt19937_64 random(1);
+  for (const int64_t n : row_lengths()) {
+    std::vector<float> x(static_cast<std::size_t>(n));
+    for (float& v : x) v = std::bit_cast<float>(static_cast<uint32_t>(random()));
+    for (const auto copy : {GetParam()->copy, GetParam()->stream_copy}) {
+      for (const int64_t slack : {0, 1, 5, 16}) {
+        float* y = memory.last<float>(n + slack);
+        y[-1] = 7;
+        std::fill_n(y, n + slack, 7.f);
+        copy(x.data(), y, n);
+        ASSERT_EQ(std::memcmp(x.data(), y, x.size() * sizeof(float)), 0) << n;
+        ASSERT_EQ(y[-1], 7);
+        for (int64_t i = n; i < n + slack; ++i) ASSERT_EQ(y[i], 7);
+      }
+    }
+  }
 }
 
 // ---- columns ----------------------------------------------------------------------------------
@@ -371,6 +397,12 @@ TEST_P(KernelsAgree, ApplyLines) {
               fast.apply_lines(x, xs, y, ys, lines, lanes, lane[0], lane[1], lane[2], w, b, step);
               std::copy_n(y, written, result.begin());
               ASSERT_TRUE(same(wanted, result)) << family.name << ", " << lines << " x " << lanes;
+              std::fill(result.begin(), result.end(), nearest<X>(7));
+              y = y_memory.last(result);
+              fast.stream_lines(x, xs, y, ys, lines, lanes, lane[0], lane[1], lane[2], w, b, step);
+              GetParam()->fence();
+              std::copy_n(y, written, result.begin());
+              ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";
             }
           }
         }

@@ -17,7 +17,8 @@ struct LaneProbe {
 
   int64_t lanes;
   void (*set)(T value, T* result);
-  Unary copy;  // load, then store
+  Unary copy;    // load, then store
+  Unary stream;  // past the cache, to an aligned result
   void (*load)(const T* from, int64_t count, T* result);
   void (*store)(const T* a, T* to, int64_t count);
   void (*keep)(const T* a, int64_t count, T* result);
@@ -35,6 +36,7 @@ struct HalfProbe {
   void (*load_some)(const H* from, int64_t count, float* result);
   void (*store)(const float* a, H* to);
   void (*store_some)(const float* a, H* to, int64_t count);
+  void (*stream)(const float* a, H* to);
 };
 
 struct Probe {

@@ -11,6 +11,10 @@ constexpr auto lanes_of() {
       V::kLanes,
       [](T value, T* r) { V::set(value).store(r); },
       [](const T* a, T* r) { V::load(a).store(r); },
+      [](const T* a, T* r) {
+        V::load(a).stream(r);
+        fence();
+      },
       [](const T* from, int64_t count, T* r) { V::load(from, count).store(r); },
       [](const T* a, T* to, int64_t count) { V::load(a).store(to, count); },
       [](const T* a, int64_t count, T* r) { keep(V::load(a), count).store(r); },
@@ -36,7 +40,11 @@ constexpr HalfProbe<H> halves_of() {
   return {[](const H* from, float* r) { F32::load(from).store(r); },
           [](const H* from, int64_t count, float* r) { F32::load(from, count).store(r); },
           [](const float* a, H* to) { F32::load(a).store(to); },
-          [](const float* a, H* to, int64_t count) { F32::load(a).store(to, count); }};
+          [](const float* a, H* to, int64_t count) { F32::load(a).store(to, count); },
+          [](const float* a, H* to) {
+            F32::load(a).stream(to);
+            fence();
+          }};
 }
 
 constexpr Probe probe_of(const char* isa) {

@@ -119,6 +119,31 @@ TEST_P(Vec, LoadAndStoreKeepEveryBitAtAnyAlignment) {
   });
 }
 
+TEST_P(Vec, StreamStoresTheVectorAlone) {
+  const auto check = [](int64_t lanes, auto stream, const auto& wanted) {
+    using T = std::decay_t<decltype(wanted[0])>;
+    const Fenced memory(4096);
+    for (const int64_t slack : {int64_t{0}, lanes}) {
+      T* to = memory.last<T>(lanes + slack);
+      for (int64_t i = -lanes; i < lanes + slack; ++i) to[i] = wanted[0];
+      stream(to);
+      EXPECT_TRUE(same(std::vector<T>(to, to + lanes), wanted));
+      for (int64_t i = 1; i <= lanes; ++i) EXPECT_EQ(bits(to[-i]), bits(wanted[0]));
+      for (int64_t i = 0; i < slack; ++i) EXPECT_EQ(bits(to[lanes + i]), bits(wanted[0]));
+    }
+  };
+  both([&]<class T>(const LaneProbe<T>& v) {
+    const auto values = spread(signed_numbers<T>(), v.lanes, 3);
+    check(v.lanes, [&](T* to) { v.stream(values.data(), to); }, values);
+  });
+  both_halves([&]<class H>(const HalfProbe<H>& v) {
+    const auto values = spread(signed_numbers<float>(), 16, 3);
+    std::vector<H> wanted;
+    for (const float f : values) wanted.push_back(nearest<H>(f));
+    check(16, [&](H* to) { v.stream(values.data(), to); }, wanted);
+  });
+}
+
 TEST_P(Vec, PartialLoadReadsNothingPastTheEndAndGivesZeroThere) {
   both([]<class T>(const LaneProbe<T>& v) {
     const Fenced memory(4096);

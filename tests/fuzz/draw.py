@@ -245,7 +245,7 @@ class Drawer:
         if second is not None and "out" in call.arguments and self.chance(0.7):
             y = call.arguments["out"]
             names = [k for k in inputs if self.writable(call, k, second)]
-            names = [k for k in names if call.arguments[k] is not y]
+            names = [k for k in names if call.arguments[k].ctypes.data != y.ctypes.data]
             if names and self.chance(0.5) and call.verdict == "accepted":
                 total = call.arguments[self.pick(names)]
             else:

@@ -44,7 +44,6 @@ class Columns {
         follows_(work.plan.affine_follows()),
         reads_(walks(kX, work.x)),
         direct_(maps_in_place(work, kernels) && reads_ && walks(kY, work.y)),
-        own_(work.weighted() || reduction_ == Reduction::kSums),
         reducer_(work, kernels, reads_) {
     // Whole vectors, and whole statistics.
     const int64_t both = std::lcm(fold_, kVector);
@@ -68,7 +67,7 @@ class Columns {
 
   int64_t units() const { return work_.plan.units.size() * strips_; }
   int64_t chunks() const { return full_chunks() + (lines_.size() % stack_ != 0); }
-  int64_t part_size() const { return 4 * (strip_ / fold_); }  // Moments, field by field
+  int64_t part_size() const { return Parts::size(strip_ / fold_); }
 
   Place place(int64_t unit) const {
     const int64_t begin = unit % strips_ * strip_;
@@ -89,43 +88,29 @@ class Columns {
     const int64_t statistics = (place.end - place.begin) / fold_;
     const int64_t members = lines.stack * fold_;
     for (int64_t s = 0; s < statistics; ++s) {
-      store(join(lanes, fold_ > 1 ? s * fold_ : s, fold_ > 1 ? 1 : statistics, members), part, s);
+      const int64_t first = fold_ > 1 ? s * fold_ : s, step = fold_ > 1 ? 1 : statistics;
+      parts(part).set(s, join(lanes, first, step, members));
     }
   }
 
-  void merge_into(const Place& place, double* total, const double* part) const {
+  void merge_into(const Place& place, double* total, double* part) const {
     const int64_t statistics = (place.end - place.begin) / fold_;
-    for (int64_t s = 0; s < statistics; ++s) {
-      store(merge(reduction_, load(total, s), load(part, s)), total, s);
-    }
+    const Parts all = parts(total), more = parts(part);
+    for (int64_t s = 0; s < statistics; ++s) all.set(s, merge(reduction_, all[s], more[s]));
   }
 
-  // From the statistics of the strip to the maps of all lanes. In plain loops over arrays,
-  // so that roots and divisions are vectorised.
-  void finish(const Place& place, const double* total, State& state) const {
+  // From the statistics of the strip to the maps of all lanes.
+  void finish(const Place& place, double* total, State& state) const {
     const int64_t n = (place.end - place.begin) / fold_;
-    Found found;
-    std::fill_n(found.pre, n, 1.0);
+    Found<kStrip> found;
     if (work_.given_rstd) {
       take_given(place, work_.given_mean, found.mean, work_.mean);
       take_given(place, work_.given_rstd, found.rstd, work_.scale);
       std::fill_n(found.mean_lo, n, 0.0);
+      std::fill_n(found.pre, n, 1.0);
     } else {
-      bool each = own_ || work_.mean || work_.scale || work_.m2;
-      if (!own_) {
-        const int64_t stride = strip_ / fold_;
-        std::copy_n(total + stride, n, found.mean);
-        std::copy_n(total + 2 * stride, n, found.mean_lo);
-        double divisor[kStrip];
-        kernels_.divide(total + 3 * stride, n, divider(work_.rule, total[0], 1), divisor,
-                        found.rstd);
-        for (int64_t s = 0; s < n; ++s) each |= sequence_.out_of_range(load(total, s));
-      }
-      if (each) {
-        for_statistics(place, [&](int64_t s, const Offsets& at) {
-          found.set(s, sequence_.finish(at, load(total, s)));
-        });
-      }
+      find(work_, kernels_, sequence_, parts(total), n, found,
+           [&](auto body) { for_statistics(place, body); });
     }
     if (work_.y) make_maps(place, found, state);
   }
@@ -176,16 +161,6 @@ class Columns {
            aligned(array.data, work_.plan.units, o, unit);
   }
 
-  // Statistics side by side; a Statistic each.
-  struct Found {
-    double pre[kStrip], mean[kStrip], mean_lo[kStrip], rstd[kStrip];
-
-    Statistic operator[](int64_t i) const { return {pre[i], mean[i], mean_lo[i], rstd[i]}; }
-    void set(int64_t i, const Statistic& s) {
-      pre[i] = s.pre, mean[i] = s.mean, mean_lo[i] = s.mean_lo, rstd[i] = s.rstd;
-    }
-  };
-
   int64_t full_chunks() const { return (lines_.size() / stack_ + kLineChunk - 1) / kLineChunk; }
 
   // The last chunk of stacked lines is what did not fill a stack.
@@ -196,17 +171,7 @@ class Columns {
     return {begin, std::min(whole, begin + kLineChunk * stack_), stack_};
   }
 
-  Moments load(const double* part, int64_t s) const {
-    const int64_t n = strip_ / fold_;
-    return {part[s], part[n + s], part[2 * n + s], part[3 * n + s]};
-  }
-  void store(const Moments& m, double* part, int64_t s) const {
-    const int64_t n = strip_ / fold_;
-    part[s] = m.count;
-    part[n + s] = m.mean;
-    part[2 * n + s] = m.mean_lo;
-    part[3 * n + s] = m.m2;
-  }
+  Parts parts(double* p) const { return {p, strip_ / fold_}; }
 
   // `members` lanes become one statistic. Where they have the same count: Chan's merge without its
   // divisions. The means are taken about the first of them, which is one of the data, so little
@@ -214,7 +179,7 @@ class Columns {
   Moments join(const Lanes& lanes, int64_t first, int64_t step, int64_t members) const {
     Moments m = lanes[first];
     if (members == 1) return m;
-    if (own_ || reduction_ != Reduction::kMoments) {
+    if (!sequence_.alike() || reduction_ != Reduction::kMoments) {
       for (int64_t i = 1; i < members; ++i) m = merge(reduction_, m, lanes[first + i * step]);
       return m;
     }
@@ -284,11 +249,11 @@ class Columns {
 
   // Each step a loop of its own. Lanes of one statistic share a map where weight and bias do not
   // tell them apart.
-  void make_maps(const Place& place, const Found& found, State& state) const {
+  void make_maps(const Place& place, const Found<kStrip>& found, State& state) const {
     const int64_t lanes = place.end - place.begin;
     const int64_t share = shares_ ? fold_ : 1, n = lanes / share;
-    Found spread;
-    const Found* by_map = &found;
+    Found<kStrip> spread;
+    const Found<kStrip>* by_map = &found;
     if (fold_ > share) {
       for (int64_t l = 0; l < lanes; ++l) spread.set(l, found[l / fold_]);
       by_map = &spread;
@@ -428,7 +393,6 @@ class Columns {
   const bool follows_;
   const bool reads_;   // lanes of x can be walked where they lie,
   const bool direct_;  // those of y as well, by a kernel of their own type
-  const bool own_;     // each statistic is finished by itself
   const LaneReducer<T> reducer_;
   int64_t strip_, strips_;
   bool shares_;  // lanes of one statistic have one weight and bias

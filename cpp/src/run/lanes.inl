@@ -3,7 +3,7 @@
 // essay.
 #pragma once
 
-#include "run/sequence.inl"
+#include "run/statistics.inl"
 
 namespace normfast {
 

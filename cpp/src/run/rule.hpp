@@ -73,6 +73,7 @@ Statistic finish(const Kernels<T>& kernels, const Rule& rule, const Moments& m, 
 
 template <class T>
 double reported(const Kernels<T>& kernels, const Rule& rule, const Moments& m, const Statistic& s) {
+  if (rule.report == Report::kReciprocal && s.pre == 1) return s.rstd;
   Rule asked = rule;
   if (rule.report == Report::kDivisor) asked.eps = 0;
   double divisor, rstd;

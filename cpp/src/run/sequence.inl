@@ -43,9 +43,13 @@ class Sequence {
     return m.m2 < tiny_ * m.count && !(std::fabs(m.mean) > 0x1p-300);
   }
 
-  // From merged Moments (or what was given) to the map of the statistic at `at`, reporting on the
-  // way.
+  // Statistics of the same count, by the same arithmetic.
+  bool alike() const { return !work_.weighted() && reduction_ != Reduction::kSums; }
+
+  // From merged Moments to the statistic at `at`, reporting it.
   Statistic finish(const Offsets& at, Moments m) const;
+  Statistic given(const Offsets& at) const;
+  void report(const Offsets& at, const Moments& m, const Statistic& s) const;
 
  private:
   Moments reduce(Reduction reduction, const Offsets& at, int64_t c, double pre) const;
@@ -130,29 +134,36 @@ Moments Sequence<T>::rescaled(const Offsets& at, double& pre) const {
 }
 
 template <class T>
-Statistic Sequence<T>::finish(const Offsets& at, Moments m) const {
+Statistic Sequence<T>::given(const Offsets& at) const {
   const int64_t i = at[kStatistic];
-  if (work_.given_rstd) {
-    const Statistic s = {1, work_.given_mean[i], 0, work_.given_rstd[i]};
-    if (work_.mean) work_.mean[i] = s.mean;
-    if (work_.scale) work_.scale[i] = s.rstd;
-    return s;
+  if (work_.mean) work_.mean[i] = work_.given_mean[i];
+  if (work_.scale) work_.scale[i] = work_.given_rstd[i];
+  return {1, work_.given_mean[i], 0, work_.given_rstd[i]};
+}
+
+template <class T>
+Statistic Sequence<T>::finish(const Offsets& at, Moments m) const {
+  Statistic s;
+  // Where nothing was selected it is left as it is: mean 0, rstd 1.
+  if (m.count != 0) {
+    if (reduction_ == Reduction::kSums) m = moments_of_sums(m);
+    if (out_of_range(m)) m = rescaled(at, s.pre);
+    s = normfast::finish(kernels_, work_.rule, m, s.pre);
   }
-  if (work_.count) work_.count[i] = m.count;
-  if (m.count == 0) {  // nothing was selected
-    if (work_.mean) work_.mean[i] = 0;
-    if (work_.scale) work_.scale[i] = work_.rule.report == Report::kReciprocal ? 1 : 0;
-    if (work_.m2) work_.m2[i] = 0;
-    return {};
-  }
-  double pre = 1;
-  if (reduction_ == Reduction::kSums) m = moments_of_sums(m);
-  if (out_of_range(m)) m = rescaled(at, pre);
-  const Statistic s = normfast::finish(kernels_, work_.rule, m, pre);
-  if (work_.mean) work_.mean[i] = m.mean / pre;
-  if (work_.scale) work_.scale[i] = reported(kernels_, work_.rule, m, s);
-  if (work_.m2) work_.m2[i] = m.m2 / pre / pre;
+  report(at, m, s);
   return s;
+}
+
+template <class T>
+void Sequence<T>::report(const Offsets& at, const Moments& m, const Statistic& s) const {
+  const int64_t i = at[kStatistic];
+  if (work_.count) work_.count[i] = m.count;
+  if (work_.mean) work_.mean[i] = m.mean / s.pre;
+  if (work_.scale) {
+    const bool nothing = m.count == 0 && work_.rule.report == Report::kDivisor;
+    work_.scale[i] = nothing ? 0 : reported(kernels_, work_.rule, m, s);
+  }
+  if (work_.m2) work_.m2[i] = m.m2 / s.pre / s.pre;
 }
 
 // apply_exact over a tile.
