@@ -41,6 +41,7 @@ constexpr const char* kActivationNames[kActivations] = {"none", "relu", "gelu", 
 constexpr int64_t kRow = 768;
 constexpr int64_t kLanes = 48;
 constexpr int64_t kBlock = kLineGroup * kLanes;
+constexpr int64_t kAhead = 4096;  // bytes that streaming kernels fetch ahead
 
 struct Size {
   const char* name;
@@ -175,26 +176,28 @@ class Benchmarks {
       }
     }
     add_apply_row("apply_row", type, k.apply_row);
-    add_apply_row("stream_row", type, k.stream_row);
+    add_apply_row("stream_row", type, k.stream_row, kAhead);
     add_apply_lines("apply_lines", type, k.apply_lines);
-    add_apply_lines("stream_lines", type, k.stream_lines);
+    add_apply_lines("stream_lines", type, k.stream_lines, kAhead);
   }
 
-  void add_apply_row(const char* kernel, DType type,
-                     typename DirectKernels<T>::ApplyRow apply) const {
+  // `ahead`: the argument that streaming kernels have besides.
+  template <class Kernel, class... Ahead>
+  void add_apply_row(const char* kernel, DType type, Kernel apply, Ahead... ahead) const {
     if (apply) {
       add(kernel, type, Moves::kReadsAndWrites, kRow, [=](Data<T>& d, int64_t i) {
-        apply(d.in(i), d.out(i), kRow, {T(0.1), T(2), T(0)}, d.one.data(), d.zero.data(), 1);
+        apply(d.in(i), d.out(i), kRow, {T(0.1), T(2), T(0)}, d.one.data(), d.zero.data(), 1,
+              ahead...);
       });
     }
   }
 
-  void add_apply_lines(const char* kernel, DType type,
-                       typename DirectKernels<T>::ApplyLines apply) const {
+  template <class Kernel, class... Ahead>
+  void add_apply_lines(const char* kernel, DType type, Kernel apply, Ahead... ahead) const {
     if (apply) {
       add(kernel, type, Moves::kReadsAndWrites, kBlock, [=](Data<T>& d, int64_t i) {
         apply(d.in(i), kLanes, d.out(i), kLanes, kLineGroup, kLanes, d.zero.data(), d.one.data(),
-              d.zero.data(), nullptr, nullptr, 0);
+              d.zero.data(), nullptr, nullptr, 0, ahead...);
       });
     }
   }

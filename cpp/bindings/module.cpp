@@ -328,6 +328,10 @@ py::object standardize(Handle x_, Handle axis_, Handle mean, Handle std, Handle 
 // A number, a sequence or an array of numbers, as float64.
 py::object numbers(Arguments& arguments, const char* name, Handle object) {
   const py::module_ numpy = py::module_::import("numpy");
+  View unused;  // says what masked arrays are refused for
+  if (py::isinstance(object, numpy.attr("ma").attr("MaskedArray"))) {
+    arguments.array(name, object, unused);
+  }
   try {
     const py::object array = numpy.attr("asarray")(object);
     const std::string kind = py::str(array.attr("dtype").attr("kind"));

@@ -170,9 +170,9 @@ TEST_P(KernelsAgree, ApplyRow) {
             fast.apply_row(y, y, n, normalizer, w, b, step);
             std::copy_n(y, n, result.begin());
             ASSERT_TRUE(same(wanted, result)) << family.name << ", in place";
-            // Past the cache: from any element of a cache line on.
+            // Past the cache: from any element of a cache line on, fetching what may not be there.
             y = y_memory.last<X>(n + n % 37);
-            fast.stream_row(x, y, n, normalizer, w, b, step);
+            fast.stream_row(x, y, n, normalizer, w, b, step, n * 999);
             GetParam()->fence();
             std::copy_n(y, n, result.begin());
             ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";
@@ -399,7 +399,8 @@ TEST_P(KernelsAgree, ApplyLines) {
               ASSERT_TRUE(same(wanted, result)) << family.name << ", " << lines << " x " << lanes;
               std::fill(result.begin(), result.end(), nearest<X>(7));
               y = y_memory.last(result);
-              fast.stream_lines(x, xs, y, ys, lines, lanes, lane[0], lane[1], lane[2], w, b, step);
+              fast.stream_lines(x, xs, y, ys, lines, lanes, lane[0], lane[1], lane[2], w, b, step,
+                                999);
               GetParam()->fence();
               std::copy_n(y, written, result.begin());
               ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";

@@ -1,6 +1,7 @@
 """Random calls: a fixed number here, without end in `nox -s fuzz`; and whether they find faults."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,18 +18,19 @@ SCRIPT = FOLDER / "fuzz.py"
 
 
 @pytest.fixture
-def fuzz(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The fuzzer's own module."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    import fuzz
+    import check
 
-    yield fuzz
-    for name in ("fuzz", "draw", "spoil", "oracle", "memory"):
+    yield check
+    for name in ("check", "draw", "spoil", "oracle", "memory"):
         sys.modules.pop(name, None)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, script: Path = SCRIPT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT), *arguments],
+        [sys.executable, "-W", "error", str(script), *arguments],
         capture_output=True,
         text=True,
         timeout=300,
@@ -122,33 +124,24 @@ WRONG = [
 
 @pytest.mark.parametrize(("wrong", "finding"), WRONG, ids=lambda w: getattr(w, "__name__", ""))
 def test_the_fuzzer_finds_an_operation_that(
-    wrong: Callable[..., Any], finding: str, fuzz: Any, monkeypatch: pytest.MonkeyPatch
+    wrong: Callable[..., Any], finding: str, check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nf, "layer_norm", wrong)
-    findings = (fuzz.run_one(2024, index)[1] for index in range(1000))
+    findings = (check.run_one(2024, index)[1] for index in range(1000))
     assert any(finding in text for text in findings)
 
 
 @pytest.mark.parametrize("death", ["os.abort()", "os._exit(3)"])
 def test_the_fuzzer_outlives_a_crash_and_names_the_call(death: str, tmp_path: Path) -> None:
-    copy = tmp_path / "fuzz.py"
-    text = SCRIPT.read_text()
-    assert "        return check(call), " in text
-    text = text.replace(
-        "HERE = Path(__file__).resolve().parent\n", f"HERE = Path({str(FOLDER)!r})\n"
-    )
-    text = text.replace(
-        "        return check(call), ",
-        f"        index == 3 and {death}\n        return check(call), ",
-    )
-    copy.write_text(text)
-    done = subprocess.run(
-        [sys.executable, str(copy), "--seed=5", "--count=20"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    folder = tmp_path / "tests" / "fuzz"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "tests" / "python").symlink_to(FOLDER.parent / "python")
+    text = (folder / "check.py").read_text()
+    drawn = "    call = draw_call(seed, index)\n"
+    assert drawn in text
+    crash = f"    import os\n\n    if index == 3:\n        {death}\n"
+    (folder / "check.py").write_text(text.replace(drawn, drawn + crash))
+    done = run("--seed", "5", "--count", "20", script=folder / "fuzz.py")
     assert done.returncode == 1
     assert "python tests/fuzz/fuzz.py --seed 5 --index 3" in done.stdout
     assert "1 findings" in done.stdout

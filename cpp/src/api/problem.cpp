@@ -475,7 +475,7 @@ bool Problem::streams() const {
   const View& out = common_.out;
   if (!out.given() || out.data == x_.data) return false;
   const int64_t l3 = caches().l3 ? caches().l3 : 32 * 1024 * 1024;
-  return x_.size() * (size_of(x_.dtype) + size_of(out.dtype)) > l3 / 2;
+  return x_.size() * (size_of(x_.dtype) + size_of(out.dtype)) > l3;
 }
 
 void Problem::run() {
@@ -499,6 +499,7 @@ void Problem::run() {
   work_.bias = bias_.data;
   work_.threads = threads();
   work_.stream = streams();
+  work_.far = x_.size() * size_of(x_.dtype) > caches().l2;
   const KernelTable& table = kernels();
   if (computing_ == DType::kFloat32) {
     normfast::run<float>(work_, table.f32, table.fence);

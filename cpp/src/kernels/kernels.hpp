@@ -92,9 +92,16 @@ struct DirectKernels {
   AddLinesExact add_lines_exact[kReductions];
   ApplyRow apply_row;
   ApplyLines apply_lines;
-  // The same, y written past the cache: see KernelTable::fence.
-  ApplyRow stream_row;
-  ApplyLines stream_lines;
+  // The same, y written past the cache (see KernelTable::fence), and what lies `ahead` bytes of x
+  // fetched into it.
+  using StreamRow = void (*)(const void* x, void* y, int64_t count, Normalizer<T> n,
+                             const T* weight, const T* bias, int64_t step, int64_t ahead) noexcept;
+  using StreamLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
+                               int64_t lines, int64_t lanes, const T* center, const T* scale,
+                               const T* shift, const T* weight, const T* bias, int64_t step,
+                               int64_t ahead) noexcept;
+  StreamRow stream_row;
+  StreamLines stream_lines;
 };
 
 // Every kernel of one computing type. The list below is the only one: tables, agreement tests and

@@ -20,10 +20,10 @@ constexpr DirectKernels<Computing<X>> direct_of() {
            add_lines<kMaximum, X>, nullptr},
           {add_lines_exact<kMoments, X>, add_lines_exact<kSquares, X>,
            add_lines_exact<kMagnitudes, X>, add_lines_exact<kMaximum, X>, nullptr},
-          apply_row<X, false>,
-          apply_lines<X, false>,
-          apply_row<X, true>,
-          apply_lines<X, true>};
+          apply_row<X>,
+          apply_lines<X>,
+          stream_row<X>,
+          stream_lines<X>};
 }
 
 template <class X>
@@ -76,8 +76,8 @@ constexpr KernelTable table_of(const char* isa) {
       {split_pixels<uint8_t>, split_pixels<uint16_t>, split_pixels<uint32_t>,
        split_pixels<uint64_t>},
       {join_pixels<uint8_t>, join_pixels<uint16_t>, join_pixels<uint32_t>, join_pixels<uint64_t>},
-      copy_run<false>,
-      copy_run<true>,
+      copy_run,
+      stream_copy,
       fence_streams};
 }
 

@@ -54,6 +54,8 @@ class Columns {
     const auto shared = [&](const char* p, Operand o) { return !p || lanes_.inner_step(o) == 0; };
     shares_ = fold_ > 1 && lanes_.inner_size() % fold_ == 0 && shared(work.weight, kWeight) &&
               shared(work.bias, kBias);
+    // The next strip of the same lines.
+    ahead_ = strips_ > 1 ? strip_ * work.x.unit() : 0;
     runs_ = line_.ndim() <= 1 && lie_in_runs(work, line_);
     const auto dense = [&](const Array& a, Operand o) {
       return !a || lines_.inner_step(o) == lanes_.size() * a.unit();
@@ -307,10 +309,17 @@ class Columns {
     char* y = work_.y.data + at[kY] + place.begin * unit;
     const int64_t xs = lines_.inner_step(kX), ys = lines_.inner_step(kY);
     const auto& direct = kernels_.of(work_.x.type);
-    const auto apply_lines = work_.stream ? direct.stream_lines : direct.apply_lines;
     const auto apply = [&](int64_t first, int64_t lines, int64_t together) {
-      apply_lines(x + first * xs, xs / unit * together, y + first * ys, ys / unit * together, lines,
-                  lanes * together, state.center, state.scale, state.shift, nullptr, nullptr, 0);
+      const char* from = x + first * xs;
+      char* to = y + first * ys;
+      const int64_t x_stride = xs / unit * together, y_stride = ys / unit * together;
+      if (work_.stream) {
+        direct.stream_lines(from, x_stride, to, y_stride, lines, lanes * together, state.center,
+                            state.scale, state.shift, nullptr, nullptr, 0, ahead_);
+      } else {
+        direct.apply_lines(from, x_stride, to, y_stride, lines, lanes * together, state.center,
+                           state.scale, state.shift, nullptr, nullptr, 0);
+      }
     };
     const int64_t k = xs == lanes * unit && ys == lanes * unit ? state.repeat : 1;
     apply(0, count / k, k);
@@ -395,9 +404,10 @@ class Columns {
   const bool direct_;  // those of y as well, by a kernel of their own type
   const LaneReducer<T> reducer_;
   int64_t strip_, strips_;
-  bool shares_;  // lanes of one statistic have one weight and bias
-  bool runs_;    // all of a line lies in runs,
-  bool dense_;   // which follow one another
+  int64_t ahead_;  // bytes from x to what is read next
+  bool shares_;    // lanes of one statistic have one weight and bias
+  bool runs_;      // all of a line lies in runs,
+  bool dense_;     // which follow one another
   bool affine_lies_;
   int64_t step_;  // of weight and bias along the lanes, where they lie directly
 };

@@ -6,8 +6,11 @@
 
 namespace normfast {
 
-inline constexpr int64_t kTogether = 8;             // rows finished together, at most,
-inline constexpr int64_t kTogetherElements = 4096;  // while they stay in the first cache
+// Rows finished together: at most so many, while they stay in the first cache; fewer where they
+// come from memory, so that reads and writes alternate quickly.
+inline constexpr int64_t kTogether = 8;
+inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 1024;
+inline constexpr int64_t kFetched = 64 * 1024;  // bytes that are worth fetching before their turn
 
 template <class T>
 class Rows {
@@ -29,13 +32,16 @@ class Rows {
         sequence_(work, kernels),
         nest_(work.plan.apply),
         follows_(work.plan.affine_follows()),
-        together_(std::clamp<int64_t>(kTogetherElements / nest_.size(), 1, kTogether)) {
+        together_(std::clamp<int64_t>((work.far ? kTogetherFar : kTogetherElements) / nest_.size(),
+                                      1, kTogether)) {
     const bool long_runs = nest_.ndim() <= 1 || nest_.inner_size() >= kShortRun;
     const int64_t unit = work.x.unit();
     const bool contiguous =
         nest_.inner_size() == 1 || (nest_.inner_step(kX) == unit && nest_.inner_step(kY) == unit);
     direct_ = maps_in_place(work, kernels) && long_runs && contiguous &&
               reachable<T>(work, work.plan.units) && reachable<T>(work, nest_);
+    const int64_t next = together_ * work.plan.units.inner_step(kX);
+    ahead_ = next > 0 && next <= kFetched ? next : 0;
     step_ = affine_lies<T>(work, nest_, 0) ? 0 : 1;
     runs_ = long_runs && lie_in_runs(work, nest_);
     if (!follows_) {
@@ -136,12 +142,16 @@ class Rows {
 
   void apply_direct(const Offsets& at, int64_t begin, int64_t end, const Normalizer<T>& map) const {
     const auto& direct = kernels_.of(work_.x.type);
-    const auto apply_row = work_.stream ? direct.stream_row : direct.apply_row;
     for_runs(nest_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
+      const char* x = work_.x.data + at[kX] + o[kX];
+      char* y = work_.y.data + at[kY] + o[kY];
       const T* w = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight] + o[kWeight]);
       const T* b = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias] + o[kBias]);
-      apply_row(work_.x.data + at[kX] + o[kX], work_.y.data + at[kY] + o[kY], count, map, w, b,
-                step_);
+      if (work_.stream) {
+        direct.stream_row(x, y, count, map, w, b, step_, ahead_);
+      } else {
+        direct.apply_row(x, y, count, map, w, b, step_);
+      }
     });
   }
 
@@ -191,9 +201,10 @@ class Rows {
   const Nest& nest_;
   const bool follows_;
   const int64_t together_;
-  bool direct_;   // a kernel of x's own type does it, where all lies
-  bool runs_;     // all lies in runs
-  int64_t step_;  // of weight and bias, where they lie directly
+  bool direct_;    // a kernel of x's own type does it, where all lies
+  bool runs_;      // all lies in runs
+  int64_t ahead_;  // bytes from x to the rows after these
+  int64_t step_;   // of weight and bias, where they lie directly
 };
 
 }  // namespace normfast

@@ -68,7 +68,7 @@ template <class T>
 Statistic finish(const Kernels<T>& kernels, const Rule& rule, const Moments& m, double pre) {
   double divisor, rstd;
   kernels.divide(&m.m2, 1, divider(rule, m.count, pre), &divisor, &rstd);
-  return {pre, m.mean, m.mean_lo, rstd};
+  return {pre, m.mean, m.mean_lo, divisor == 0 ? 1 / pre : rstd};
 }
 
 template <class T>
@@ -79,7 +79,7 @@ double reported(const Kernels<T>& kernels, const Rule& rule, const Moments& m, c
   double divisor, rstd;
   kernels.divide(&m.m2, 1, divider(asked, m.count, s.pre), &divisor, &rstd);
   if (rule.report == Report::kDivisor) return divisor / s.pre;
-  return divisor == 0 ? 1 : s.rstd * s.pre;
+  return s.rstd * s.pre;
 }
 
 // The statistic as the fast kernels take it, times weight and plus bias where those are constant

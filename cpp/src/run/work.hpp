@@ -38,6 +38,7 @@ struct Work {
   double* m2 = nullptr;     // sums of squared deviations
   double* count = nullptr;  // elements, or the sum of their weights
   int threads = 1;
+  bool far = false;     // more than the second cache holds
   bool stream = false;  // write y past the cache
 
   bool weighted() const { return where || sample_weight; }

@@ -1,0 +1,62 @@
+// Many statistics at once, each step a loop over arrays, so that roots, divisions and roundings are
+// vectorised and those of one statistic need not wait for another's.
+#pragma once
+
+#include "run/sequence.inl"
+
+namespace normfast {
+
+// Moments field by field, `stride` of each.
+struct Parts {
+  double* p;
+  int64_t stride;
+
+  static int64_t size(int64_t stride) { return 4 * stride; }
+  double* m2() const { return p + 3 * stride; }
+  Moments operator[](int64_t i) const {
+    return {p[i], p[stride + i], p[2 * stride + i], p[3 * stride + i]};
+  }
+  void set(int64_t i, const Moments& m) const {
+    p[i] = m.count;
+    p[stride + i] = m.mean;
+    p[2 * stride + i] = m.mean_lo;
+    p[3 * stride + i] = m.m2;
+  }
+};
+
+template <int N>
+struct Found {
+  double pre[N], mean[N], mean_lo[N], rstd[N];
+
+  Statistic operator[](int64_t i) const { return {pre[i], mean[i], mean_lo[i], rstd[i]}; }
+  void set(int64_t i, const Statistic& s) {
+    pre[i] = s.pre, mean[i] = s.mean, mean_lo[i] = s.mean_lo, rstd[i] = s.rstd;
+  }
+};
+
+// What was merged becomes n statistics; for_each(body) calls body(i, offsets) for each of them.
+template <class T, int N, class ForEach>
+void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequence,
+          const Parts& total, int64_t n, Found<N>& found, ForEach for_each) {
+  const bool alike = sequence.alike();
+  bool each = !alike || work.mean || work.scale || work.m2;
+  std::fill_n(found.pre, n, 1.0);
+  if (alike) {
+    std::copy_n(total.p + total.stride, n, found.mean);
+    std::copy_n(total.p + 2 * total.stride, n, found.mean_lo);
+    double divisor[N];
+    kernels.divide(total.m2(), n, divider(work.rule, total.p[0], 1), divisor, found.rstd);
+    for (int64_t i = 0; i < n; ++i) each |= sequence.out_of_range(total[i]);
+  }
+  if (!each) return;
+  for_each([&](int64_t i, const Offsets& at) {
+    const Moments m = total[i];
+    if (alike && !sequence.out_of_range(m)) {
+      sequence.report(at, m, found[i]);
+    } else {
+      found.set(i, sequence.finish(at, m));
+    }
+  });
+}
+
+}  // namespace normfast
