@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "dispatch/dispatch.hpp"
+#include "normfast/normfast.hpp"
 
 namespace normfast {
 namespace {
@@ -29,15 +30,11 @@ static_assert(sizeof(KernelTable) ==
 
 constexpr const char* kReductionNames[kReductions] = {"moments", "squares", "magnitudes", "maximum",
                                                       "sums"};
-constexpr const char* kTypeNames[kDTypes] = {"float32", "float64", "float16", "bfloat16",
-                                             "uint8",   "int8",    "uint16",  "int16",
-                                             "int32",   "int64",   "bool"};
-constexpr int64_t kTypeSizes[kDTypes] = {4, 8, 2, 2, 1, 1, 2, 2, 4, 8, 1};
 constexpr const char* kActivationNames[kActivations] = {"none", "relu", "gelu", "gelu_tanh",
                                                         "silu"};
 
-// Rows of 768, as in layer norm; columns in blocks of 32 lines of 48, as in batch norm; tiles and
-// pixels in groups. Every size below holds a whole number of each.
+// Rows of 768, as in layer norm; columns in blocks of 32 lines of 48, as in batch norm; tiles of a
+// group. Every size below holds a whole number of each.
 constexpr int64_t kRow = 768;
 constexpr int64_t kLanes = 48;
 constexpr int64_t kBlock = kLineGroup * kLanes;
@@ -76,9 +73,9 @@ struct Data {
                       number = wide;
 
   Data(int64_t bytes, DType from, DType to, const Kernels<T>& kernels)
-      : count(bytes / kTypeSizes[static_cast<int>(from)]),
-        x_size(kTypeSizes[static_cast<int>(from)]),
-        y_size(kTypeSizes[static_cast<int>(to)]),
+      : count(bytes / size_of(from)),
+        x_size(size_of(from)),
+        y_size(size_of(to)),
         x(bytes),
         y(count * y_size) {
     std::minstd_rand random;
@@ -129,7 +126,7 @@ class Benchmarks {
     if constexpr (std::is_same_v<T, double>) return table.f64;
   }
 
-  static std::string name_of(DType type) { return kTypeNames[static_cast<int>(type)]; }
+  static std::string name_of(DType type) { return dtype_name(type); }
 
   // pass(data, i) goes over the `step` elements from i on.
   template <class Pass>

@@ -109,11 +109,13 @@ class Drawer:
     def shape(self, min_dims: int) -> tuple[int, ...]:
         """At most 6 axes and a few thousand elements; once in a while far more."""
         ndim = max(min_dims, self.pick([0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6]))
-        most = self.pick([300] * 6 + [3000] * 6 + [30_000] * 2 + [400_000] * self.chance(0.25))
+        # Some are large enough for several chunks of a statistic, and a few for several threads.
+        most = self.pick([300] * 6 + [3000] * 6 + [40_000] * 2 + [600_000] * self.chance(0.5))
         shape = [1] * ndim
         for axis in self.rng.permutation(ndim):
             room = most // math.prod(shape)
-            sizes = [n for n in (LONG if self.chance(0.35) else SIZES) if n <= room]
+            sizes = LONG if self.chance(0.6 if most > 3000 else 0.35) else SIZES
+            sizes = [n for n in sizes if n <= room]
             shape[axis] = self.pick(sizes or [1])
         if ndim and self.chance(0.04):
             shape[self.pick(range(ndim))] = 0

@@ -1,7 +1,7 @@
 """Arrays of more than 2^31 elements, which a 32-bit index cannot count: `nox -s large`.
 
-Up to 5 GB of float16 at once, changed in place; every answer is known beforehand, and differs from
-place to place so that an element of the wrong place is a wrong element.
+4 GB of float16 each, most of them changed in place; every answer is known beforehand, and differs
+from place to place so that an element of the wrong place is a wrong element.
 """
 
 from typing import Any
@@ -169,6 +169,14 @@ def test_layer_norm(layout: str) -> None:
             block = x[start : start + PERIOD]
             assert np.abs(block - exact[: len(block)]).max() < 2e-3
     np.testing.assert_allclose(mean[-1], rows[(ROWS - 1) % PERIOD].mean(dtype=float), rtol=1e-6)
+
+
+def test_a_result_in_memory_of_its_own() -> None:
+    """Written past the cache, unlike one in place; 9 GB."""
+    rows = pattern()
+    x = repeated(rows)
+    assert_repeats(nf.layer_norm(x), nf.layer_norm(rows))
+    assert_repeats(x, rows)
 
 
 def test_layer_norm_of_everything_is_one_statistic() -> None:

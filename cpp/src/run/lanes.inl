@@ -9,9 +9,10 @@ namespace normfast {
 
 inline constexpr int64_t kStrip = 512;  // lanes side by side at most
 
-// The lines of one chunk, and how many of them lie side by side.
+// The lines of one chunk, and how many of them lie side by side; or numbers of some lines.
 struct Lines {
   int64_t begin, end, stack;
+  const int64_t* picked = nullptr;
   int64_t count() const { return (end - begin) / stack; }
 };
 
@@ -39,7 +40,9 @@ class LaneReducer {
         kernels_(kernels),
         reduction_(work.reduction()),
         r_(static_cast<int>(reduction_)),
-        in_place_(!work.residual() && !work.weighted() && kernels.of(work.x.type).add_lines[r_]),
+        picks_(work.masks_whole(work.plan.lanes) && work.plan.stack == 1),
+        in_place_(!work.residual() && (!work.weighted() || picks_) &&
+                  kernels.of(work.x.type).add_lines[r_]),
         type_(in_place_ ? work.x.type : kTypeOf<T>),
         unit_(size_of(type_)),
         add_lines_(kernels.of(type_).add_lines[r_]),
@@ -53,6 +56,7 @@ class LaneReducer {
   void reduce(const Strip& strip, const Lines& lines, Lanes& out) const {
     const int64_t width = strip.width() * lines.stack;
     const int64_t n = lines.count();
+    if (picks_) return reduce_picked(strip, pick(strip, lines), out);
     if (work_.weighted()) return reduce_weighted(strip, lines, out);
     if (reduction_ == Reduction::kSums) return reduce_sums(strip, lines, out);
     std::fill_n(out.count, width, static_cast<double>(n));
@@ -74,8 +78,7 @@ class LaneReducer {
     zero();
     if (reduction_ == Reduction::kMoments) {
       // The probe of the first group: lanes whose mean is far from zero are summed about it.
-      const Block b =
-          block(strip, lines.begin, lines.begin + kLineGroup * lines.stack, lines.stack);
+      const Block b = block(strip, lines, lines.begin, lines.begin + kLineGroup * lines.stack);
       add_lines_(b.x, b.stride, kLineGroup, width, nullptr, sum, square);
       bool all_centred = true;
       for (int64_t l = 0; l < width; ++l) {
@@ -133,14 +136,28 @@ class LaneReducer {
     int64_t stride;  // elements
   };
 
+  // The lines that a mask selects whole.
+  Lines pick(const Strip& strip, const Lines& lines) const {
+    int64_t* const picked = tile<int64_t, 2>();
+    int64_t n = 0;
+    for_lines(strip, lines, lines.begin, lines.end, [&](int64_t i, const Offsets& at) {
+      if (work_.where[at[kWhere]]) picked[n++] = lines.begin + i;
+    });
+    return {0, n, 1, picked};
+  }
+
   // Lines [begin, end): where they lie if that is regular, through the tile otherwise.
-  Block block(const Strip& strip, int64_t begin, int64_t end, int64_t stack) const {
+  Block block(const Strip& strip, const Lines& lines, int64_t begin, int64_t end) const {
     const int64_t width = strip.width();
-    if (reads_) {
+    if (lines.picked && lines.picked[end - 1] - lines.picked[begin] == end - 1 - begin) {
+      const int64_t first = lines.picked[begin];
+      return block(strip, {0, 0, 1}, first, first + (end - begin));
+    }
+    if (reads_ && !lines.picked) {
       const int64_t step = lines_.inner_step(kX);
-      Block found = {nullptr, step * stack / unit_};
+      Block found = {nullptr, step * lines.stack / unit_};
       for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
-        if (i == begin && count == end - begin && (stack == 1 || step == width * unit_)) {
+        if (i == begin && count == end - begin && (lines.stack == 1 || step == width * unit_)) {
           found.x = work_.x.data + strip.at[kX] + o[kX] + strip.begin * unit_;
         }
       });
@@ -148,7 +165,7 @@ class LaneReducer {
     }
     T* const p = tile<T>();
     char* const raw = reinterpret_cast<char*>(p);
-    for_lines(strip, begin, end, [&](int64_t i, const Offsets& at) {
+    for_lines(strip, lines, begin, end, [&](int64_t i, const Offsets& at) {
       if (in_place_) {
         gather(line_, kX, work_.x.data + at[kX], strip.begin, strip.end, unit_,
                raw + i * width * unit_);
@@ -156,21 +173,30 @@ class LaneReducer {
         fetch_input(work_, kernels_, line_, at, strip.begin, strip.end, p + i * width);
       }
     });
-    return {raw, width * stack};
+    return {raw, width * lines.stack};
   }
 
   // The weights of the same lines, side by side as theirs are.
-  const double* weights(const Strip& strip, int64_t begin, int64_t end) const {
+  const double* weights(const Strip& strip, const Lines& lines, int64_t begin, int64_t end) const {
     double* const p = tile<double, 1>();
-    for_lines(strip, begin, end, [&](int64_t i, const Offsets& at) {
+    for_lines(strip, lines, begin, end, [&](int64_t i, const Offsets& at) {
       fetch_weights(work_, line_, at, strip.begin, strip.end, p + i * strip.width());
     });
     return p;
   }
 
-  // body(0, 1, 2..., offsets) for lines [begin, end).
+  // body(0, 1, 2..., offsets) for lines [begin, end), or as they were picked.
   template <class Body>
-  void for_lines(const Strip& strip, int64_t begin, int64_t end, Body body) const {
+  void for_lines(const Strip& strip, const Lines& lines, int64_t begin, int64_t end,
+                 Body body) const {
+    if (lines.picked) {
+      for (int64_t i = begin; i < end; ++i) {
+        Offsets at = offsets_of(lines_, lines.picked[i]);
+        at.add(strip.at, 1);
+        body(i - begin, at);
+      }
+      return;
+    }
     for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
       Offsets at = strip.at;
       at.add(o, 1);
@@ -187,7 +213,7 @@ class LaneReducer {
     const int64_t group = kLineGroup * lines.stack;
     for (int64_t b = lines.begin + first * group; b < lines.end; b += group) {
       const int64_t e = std::min(lines.end, b + group);
-      body(block(strip, b, e, lines.stack), (e - b) / lines.stack);
+      body(block(strip, lines, b, e), (e - b) / lines.stack);
     }
   }
 
@@ -236,26 +262,52 @@ class LaneReducer {
 
   // As reduce_weighted of a row: about the first element that counts, then about the mean.
   void reduce_weighted(const Strip& strip, const Lines& lines, Lanes& out) const {
-    const int64_t width = strip.width() * lines.stack;
+    const int64_t width = strip.width() * lines.stack, group = kLineGroup * lines.stack;
+    reduce_twice(
+        width, out, [&](bool first, double* center, double* count, double* sum, double* square) {
+          bool started[kStrip] = {};
+          for (int64_t b = lines.begin; b < lines.end; b += group) {
+            const int64_t e = std::min(lines.end, b + group), m = (e - b) / lines.stack;
+            const T* x = reinterpret_cast<const T*>(block(strip, lines, b, e).x);
+            const double* w = weights(strip, lines, b, e);
+            for (int64_t i = 0; i < m * width && first; ++i) {
+              const int64_t l = i % width;
+              if (started[l] || w[i] == 0) continue;
+              center[l] = static_cast<double>(x[i]);
+              started[l] = true;
+            }
+            kernels_.add_lines_weighted[r_](x, w, width, m, width, center, count, sum, square);
+          }
+        });
+  }
+
+  // The same bits where lines count once or not at all: what has weight 0 adds nothing.
+  void reduce_picked(const Strip& strip, const Lines& lines, Lanes& out) const {
+    const int64_t width = strip.width();
+    reduce_twice(width, out,
+                 [&](bool first, double* center, double* count, double* sum, double* square) {
+                   std::fill_n(count, width, static_cast<double>(lines.end));
+                   for_groups(strip, lines, 0, [&](const Block& b, int64_t m) {
+                     if (first) {
+                       T line[kStrip];
+                       kernels_.widen[static_cast<int>(type_)](b.x, line, width);
+                       std::copy_n(line, width, center);
+                       first = false;
+                     }
+                     add_lines_exact_(b.x, b.stride, m, width, center, sum, square);
+                   });
+                 });
+  }
+
+  // add(first, center, count, sum, square) goes over all lines; where `first`, it sets the centres.
+  template <class Add>
+  void reduce_twice(int64_t width, Lanes& out, Add add) const {
     const bool moments = reduction_ == Reduction::kMoments;
     double center[kStrip], count[kStrip], sum[kStrip], square[kStrip];
     std::fill_n(center, width, 0.0);
     for (int pass = moments ? 0 : 1; pass < 2; ++pass) {
-      bool started[kStrip] = {};
       for (double* p : {count, sum, square}) std::fill_n(p, width, 0.0);
-      const int64_t group = kLineGroup * lines.stack;
-      for (int64_t b = lines.begin; b < lines.end; b += group) {
-        const int64_t e = std::min(lines.end, b + group), m = (e - b) / lines.stack;
-        const T* x = reinterpret_cast<const T*>(block(strip, b, e, lines.stack).x);
-        const double* w = weights(strip, b, e);
-        for (int64_t i = 0; i < m * width && pass == 0; ++i) {
-          const int64_t l = i % width;
-          if (started[l] || w[i] == 0) continue;
-          center[l] = static_cast<double>(x[i]);
-          started[l] = true;
-        }
-        kernels_.add_lines_weighted[r_](x, w, width, m, width, center, count, sum, square);
-      }
+      add(pass == 0, center, count, sum, square);
       for (int64_t l = 0; l < width && pass == 0; ++l) {
         if (count[l] > 0) center[l] += sum[l] / count[l];
       }
@@ -273,6 +325,7 @@ class LaneReducer {
   const Kernels<T>& kernels_;
   const Reduction reduction_;
   const int r_;
+  const bool picks_;     // lines count or not, whole
   const bool in_place_;  // the kernels of x's own type do it
   const DType type_;     // that they read
   const int64_t unit_;

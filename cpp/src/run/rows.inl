@@ -99,7 +99,8 @@ class Rows {
     if (work_.given_rstd) {
       each([&](int64_t i, const Offsets& at) { found.set(i, sequence_.given(at)); });
     } else {
-      find(work_, kernels_, sequence_, parts(total), n, found, each);
+      const bool alike = !work_.weighted() && work_.reduction() != Reduction::kSums;
+      find(work_, kernels_, sequence_, alike, parts(total), n, found, each);
     }
     if (!work_.y) return;
     double weight[kTogether], bias[kTogether];

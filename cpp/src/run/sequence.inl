@@ -16,6 +16,7 @@ class Sequence {
         kernels_(kernels),
         direct_(kernels.of(work.x.type)),
         reduction_(work.reduction()),
+        whole_(work.masks_whole(work.plan.apply)),
         in_place_(!work.residual() && !work.weighted() &&
                   direct_.reduce_row[static_cast<int>(reduction_)]),
         nest_(in_place_ ? work.plan.sequence : work.plan.apply),
@@ -43,9 +44,6 @@ class Sequence {
     return m.m2 < tiny_ * m.count && !(std::fabs(m.mean) > 0x1p-300);
   }
 
-  // Statistics of the same count, by the same arithmetic.
-  bool alike() const { return !work_.weighted() && reduction_ != Reduction::kSums; }
-
   // From merged Moments to the statistic at `at`, reporting it.
   Statistic finish(const Offsets& at, Moments m) const;
   Statistic given(const Offsets& at) const;
@@ -61,6 +59,7 @@ class Sequence {
   const Kernels<T>& kernels_;
   const DirectKernels<T>& direct_;
   const Reduction reduction_;
+  const bool whole_;     // a mask selects all of a sequence or nothing
   const bool in_place_;  // the kernels of x's own type do it
   const Nest& nest_;
   const double tiny_;
@@ -73,6 +72,7 @@ template <class T>
 Moments Sequence<T>::reduce(Reduction reduction, const Offsets& at, int64_t c, double pre) const {
   const int64_t begin = c * kRowChunk;
   const int64_t count = std::min(nest_.size() - begin, kRowChunk);
+  if (whole_ && !work_.where[at[kWhere]]) return {0, 0, 0, 0};
   if (in_place_ && pre == 1) return reduce_in_place(reduction, at, begin, count);
   T* p = tile<T>();
   fetch_input(work_, kernels_, nest_, at, begin, begin + count, p);

@@ -42,6 +42,8 @@ struct Work {
   bool stream = false;  // write y past the cache
 
   bool weighted() const { return where || sample_weight; }
+  // A mask that says the same of all elements of the nest: they count all or not at all.
+  bool masks_whole(const Nest& nest) const { return where && !sample_weight && nest.still(kWhere); }
   bool residual() const { return addend && addend_is_residual; }
   bool adds() const { return addend && !addend_is_residual; }
   // Bytes have exact sums, as long as each counts once.

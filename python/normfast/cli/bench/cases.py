@@ -1,20 +1,60 @@
-"""The cases: shapes that real models feed to each operation.
+"""The cases: what real models feed to each operation, read from the files in ``shapes``.
 
-Only data. A case that a user misses is one more line here.
+A file is a model. An entry is written channels first and stands for the product of its layouts,
+dtypes and variants::
+
+    model = "ResNet-50"
+
+    [[cases]]
+    op = "batch_norm"
+    name = "conv1, batch 16"
+    shape = [16, 64, 112, 112]
+    layouts = ["channels first", "channels last"]  # default: ["contiguous"]
+    dtypes = ["float32", "bfloat16"]               # default: ["float32"]
+    variants = [{ training = true }, { add = true, activation = "relu" }]  # default: [{}]
+
+A variant has the fields of `Options` but ``channel_axis``. ``call = true`` marks an entry so small
+that the cost of the call is what counts, ``out_dtypes`` gives results of another dtype.
 """
 
-from dataclasses import dataclass
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+OPERATIONS: Final = (
+    "mean_var",
+    "batch_norm",
+    "instance_norm",
+    "group_norm",
+    "layer_norm",
+    "rms_norm",
+    "normalize",
+    "weight_norm",
+    "standardize",
+    "normalize_image",
+)
+COMPUTED: Final = dict.fromkeys(("uint8", "int8", "int16", "uint16"), "float32")
+COMPUTED["int32"] = "float64"
+DTYPES: Final = ("float32", "float64", "float16", "bfloat16", *COMPUTED)
+# Sliced: the first half of rows twice as long. Stepped: every other element of the last axis.
+LAYOUTS: Final = ("contiguous", "channels first", "channels last", "sliced", "stepped")
+STRIDED: Final = LAYOUTS[3:]
+CHANNEL_AXES: Final = {"weight_norm": 0, "normalize_image": -1}  # whatever the layout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What an operation is told besides its arrays; each reads those it has.
 
-    ``where``: what counts in the statistics. "padding": of every sample its first steps, as in a
-    batch of sequences; "missing": four of five elements.
+    ``axis`` None: all. ``where``: what counts in the statistics. "padding": of every sample its
+    first steps, as in a batch of sequences; "missing": four of five elements.
     """
 
-    axis: tuple[int, ...] = ()
+    axis: tuple[int, ...] | None = (-1,)
     channel_axis: int = 1
     training: bool = False
     num_groups: int = 1
@@ -24,10 +64,16 @@ class Options:
     activation: str | None = None
     where: str | None = None
 
+    @property
+    def words(self) -> list[str]:
+        """What a name says of them."""
+        said = [name for name in ("training", "residual", "add") if getattr(self, name)]
+        return said + [word for word in (self.activation, self.where) if word]
+
 
 @dataclass(frozen=True)
 class Case:
-    """One operation on one shape.
+    """One operation on one array.
 
     ``call`` marks the arrays so small that the cost of the call is what counts: they are
     compared with ``np.add`` of the same array instead of a copy. ``out_dtype``: where the result
@@ -41,168 +87,116 @@ class Case:
     call: bool = False
     dtype: str = "float32"
     out_dtype: str | None = None
+    layout: str = "contiguous"
 
     @property
     def result_dtype(self) -> str:
-        """The name of the result's dtype."""
-        return self.out_dtype or self.dtype
+        """The name of the result's dtype; of integers it is the type they are computed in."""
+        return self.out_dtype or COMPUTED.get(self.dtype, self.dtype)
 
     @property
     def label(self) -> str:
-        """The name, with the result's dtype where it is another than most."""
-        return self.name + ("" if self.result_dtype == "float32" else f", {self.result_dtype}")
+        """The name, and what is not the usual."""
+        parts = [self.name, *self.options.words]
+        if self.layout != "contiguous":
+            parts.append(self.layout)
+        parts += [name for name in (self.dtype, self.out_dtype) if name not in ("float32", None)]
+        return ", ".join(parts)
 
     @property
     def title(self) -> str:
-        """What ``--filter`` looks at."""
+        """What ``--filter`` looks at, and what tells a case from all others."""
         return f"{self.op} {self.label}"
 
 
-FIRST = Options(channel_axis=1)
-FIRST_TRAINING = Options(channel_axis=1, training=True)
-LAST = Options(channel_axis=-1)
-LAST_TRAINING = Options(channel_axis=-1, training=True)
-FEATURES = Options(axis=(-1,))
-FEATURES_OF_SUM = Options(axis=(-1,), residual=True)
-RELU = Options(channel_axis=1, activation="relu")
-RELU_LAST = Options(channel_axis=-1, activation="relu")
-ADD_RELU = Options(channel_axis=1, activation="relu", add=True)
-ADD_RELU_LAST = Options(channel_axis=-1, activation="relu", add=True)
-PADDED_LAST = Options(channel_axis=-1, where="padding")
-PADDED_LAST_TRAINING = Options(channel_axis=-1, training=True, where="padding")
+def load(text: str, source: str) -> list[Case]:
+    """The cases of a file; ValueError in one line where it is not one."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{source}: {error}") from None
+    cases = []
+    model = content.get("model")
+    for number, entry in enumerate(content.get("cases", []), 1):
+        try:
+            cases += expand(model, entry)
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{source}: case {number}: {reason}") from None
+    if not isinstance(model, str) or not cases:
+        raise ValueError(f"{source}: expected a model and at least one case")
+    return cases
 
-CASES = (
-    Case("mean_var", "ImageNet batch 32, NCHW", (32, 3, 224, 224), Options(axis=(0, 2, 3))),
-    Case("mean_var", "ImageNet batch 32, NHWC", (32, 224, 224, 3), Options(axis=(0, 1, 2))),
-    Case("mean_var", "tabular 262144 x 54", (262144, 54), Options(axis=(0,))),
-    Case(
-        "mean_var",
-        "padded speech 32 x 1000 x 80",
-        (32, 1000, 80),
-        Options(axis=(0, 1), where="padding"),
-    ),
-    # Evaluation: the statistics are given.
-    Case("batch_norm", "ResNet-50 conv1, NCHW", (8, 64, 112, 112), FIRST),
-    Case("batch_norm", "ResNet-50 conv1, NHWC", (8, 112, 112, 64), LAST),
-    Case("batch_norm", "ResNet-50 conv2, NCHW, 1 image", (1, 64, 56, 56), FIRST),
-    Case("batch_norm", "ResNet-50 conv5, NCHW", (64, 2048, 7, 7), FIRST),
-    Case("batch_norm", "ResNet-50 conv5, NHWC", (64, 7, 7, 2048), LAST),
-    # The two ends of a bottleneck block: after a convolution, and after the last one.
-    Case("batch_norm", "ReLU, ResNet-50 conv2, NCHW", (8, 256, 56, 56), RELU),
-    Case("batch_norm", "ReLU, ResNet-50 conv2, NHWC", (8, 56, 56, 256), RELU_LAST),
-    Case("batch_norm", "add, ReLU, ResNet-50 conv2, NCHW", (8, 256, 56, 56), ADD_RELU),
-    Case("batch_norm", "add, ReLU, ResNet-50 conv2, NHWC", (8, 56, 56, 256), ADD_RELU_LAST),
-    Case("batch_norm", "add, ReLU, ResNet-50 conv5, NCHW", (8, 2048, 7, 7), ADD_RELU),
-    Case("batch_norm", "tabular 64 x 256", (64, 256), FIRST),
-    Case("batch_norm", "tabular 256 x 512", (256, 512), FIRST),
-    Case("batch_norm", "single row of 768", (1, 768), FIRST, call=True),
-    Case("batch_norm", "training, ResNet-50 conv1, NCHW", (8, 64, 112, 112), FIRST_TRAINING),
-    Case("batch_norm", "training, ResNet-50 conv1, NHWC", (8, 112, 112, 64), LAST_TRAINING),
-    Case("batch_norm", "training, ResNet-50 conv2, NCHW", (32, 256, 56, 56), FIRST_TRAINING),
-    Case("batch_norm", "training, ResNet-50 conv5, NCHW", (64, 2048, 7, 7), FIRST_TRAINING),
-    Case("batch_norm", "training, ResNet-50 conv5, NHWC", (64, 7, 7, 2048), LAST_TRAINING),
-    Case("batch_norm", "training, tabular 256 x 512", (256, 512), FIRST_TRAINING),
-    Case("batch_norm", "training, tabular 65536 x 256", (65536, 256), FIRST_TRAINING),
-    Case(
-        "batch_norm",
-        "training, padded speech 32x1000x80",
-        (32, 1000, 80),
-        PADDED_LAST_TRAINING,
-    ),
-    # Over the features of a token; ConvNeXt: over the channels of a pixel.
-    Case("layer_norm", "BERT-base, 32 tokens", (32, 768), FEATURES),
-    Case("layer_norm", "BERT-base, 512 tokens", (512, 768), FEATURES),
-    Case("layer_norm", "BERT-base, 32 x 512 tokens", (32, 512, 768), FEATURES),
-    Case("layer_norm", "ViT-B/16, batch 8", (8, 197, 768), FEATURES),
-    Case("layer_norm", "ConvNeXt-T stage 1, NCHW", (8, 96, 56, 56), Options(axis=(1,), eps=1e-6)),
-    Case("layer_norm", "ConvNeXt-T stage 4, NCHW", (8, 768, 7, 7), Options(axis=(1,), eps=1e-6)),
-    Case("layer_norm", "residual, BERT-base, 512 tokens", (512, 768), FEATURES_OF_SUM),
-    Case("layer_norm", "BERT-base, 512 tokens", (512, 768), FEATURES, dtype="bfloat16"),
-    Case("layer_norm", "BERT-base, 512 tokens", (512, 768), FEATURES, dtype="float16"),
-    Case(
-        "layer_norm",
-        "residual, BERT-base, 512 tokens",
-        (512, 768),
-        FEATURES_OF_SUM,
-        dtype="bfloat16",
-    ),
-    Case(
-        "layer_norm",
-        "residual, BERT-base, 512 tokens",
-        (512, 768),
-        FEATURES_OF_SUM,
-        dtype="float16",
-    ),
-    Case(
-        "layer_norm",
-        "residual, BERT-base, 32 x 512 tokens",
-        (32, 512, 768),
-        FEATURES_OF_SUM,
-        dtype="bfloat16",
-    ),
-    Case(
-        "layer_norm",
-        "missing values, 65536 x 256",
-        (65536, 256),
-        Options(axis=(-1,), where="missing"),
-    ),
-    Case("layer_norm", "single row of 768", (1, 768), FEATURES, call=True),
-    Case("rms_norm", "Llama-2-7B, 8 tokens", (8, 4096), FEATURES),
-    Case("rms_norm", "Llama-2-7B, 2048 tokens", (2048, 4096), FEATURES),
-    Case("rms_norm", "residual, Llama-2-7B, 8 tokens", (8, 4096), FEATURES_OF_SUM),
-    Case("rms_norm", "Llama-2-7B, 2048 tokens", (2048, 4096), FEATURES, dtype="bfloat16"),
-    Case("rms_norm", "Llama-2-7B, 2048 tokens", (2048, 4096), FEATURES, dtype="float16"),
-    Case(
-        "rms_norm", "residual, Llama-2-7B, 8 tokens", (8, 4096), FEATURES_OF_SUM, dtype="bfloat16"
-    ),
-    Case("rms_norm", "residual, Llama-2-7B, 8 tokens", (8, 4096), FEATURES_OF_SUM, dtype="float16"),
-    Case(
-        "rms_norm",
-        "residual, Llama-2-7B, 2048 tokens",
-        (2048, 4096),
-        FEATURES_OF_SUM,
-        dtype="bfloat16",
-    ),
-    Case("rms_norm", "single row of 768", (1, 768), FEATURES, call=True),
-    # 320 channels in groups of 10, 1280 in groups of 40.
-    Case("group_norm", "Stable Diffusion 64 x 64, NCHW", (2, 320, 64, 64), Options(num_groups=32)),
-    Case(
-        "group_norm",
-        "Stable Diffusion 64 x 64, NHWC",
-        (2, 64, 64, 320),
-        Options(num_groups=32, channel_axis=-1),
-    ),
-    Case("group_norm", "Stable Diffusion 8 x 8, NCHW", (2, 1280, 8, 8), Options(num_groups=32)),
-    Case(
-        "group_norm",
-        "Stable Diffusion 8 x 8, NHWC",
-        (2, 8, 8, 1280),
-        Options(num_groups=32, channel_axis=-1),
-    ),
-    # Planes of 65536 and 4096.
-    Case("instance_norm", "style transfer, NCHW", (4, 32, 256, 256), FIRST),
-    Case("instance_norm", "style transfer, NHWC", (4, 256, 256, 32), LAST),
-    Case("instance_norm", "style transfer residual, NCHW", (1, 128, 64, 64), FIRST),
-    # Each utterance by its own steps.
-    Case("instance_norm", "padded speech 32 x 1000 x 80", (32, 1000, 80), PADDED_LAST),
-    Case("normalize", "embeddings 65536 x 384", (65536, 384), Options(axis=(-1,), eps=1e-12)),
-    Case("normalize", "embeddings 512 x 384", (512, 384), Options(axis=(-1,), eps=1e-12)),
-    Case("normalize", "SuperPoint, axis 1", (4, 256, 60, 80), Options(axis=(1,), eps=1e-12)),
-    Case("normalize", "single row of 768", (1, 768), Options(axis=(-1,), eps=1e-12), call=True),
-    Case("weight_norm", "conv 512 x 512 x 3 x 3", (512, 512, 3, 3), Options(channel_axis=0)),
-    Case("weight_norm", "HiFi-GAN conv 128 x 128 x 11", (128, 128, 11), Options(channel_axis=0)),
-    # A column a feature.
-    Case("standardize", "California housing 20640 x 8", (20640, 8), Options(axis=(0,))),
-    Case("standardize", "covertype 262144 x 54", (262144, 54), Options(axis=(0,))),
-    # Pixels in, HWC; the network's input out, CHW.
-    *(
-        Case("normalize_image", name, shape, LAST, dtype="uint8", out_dtype=out_dtype)
-        for out_dtype in ("float32", "float16")
-        for name, shape in (
-            ("ImageNet 224 x 224", (224, 224, 3)),
-            ("VGA 640 x 480", (480, 640, 3)),
-            ("Full HD 1920 x 1080", (1080, 1920, 3)),
-            ("ImageNet batch 32", (32, 224, 224, 3)),
-        )
-    ),
-)
+
+def expand(model: str, entry: Mapping[str, Any]) -> Iterator[Case]:
+    """Every layout, dtype and variant of an entry."""
+    unknown = entry.keys() - {
+        *("op", "name", "shape", "call", "layouts", "dtypes", "out_dtypes", "variants"),
+    }
+    if unknown:
+        raise ValueError(f"unknown key {min(unknown)!r}")
+    axes = [
+        [entry["op"]],
+        entry.get("layouts", ["contiguous"]),
+        entry.get("dtypes", ["float32"]),
+        entry.get("out_dtypes", [None]),
+    ]
+    for names, known in zip(axes, (OPERATIONS, LAYOUTS, DTYPES, (*DTYPES, None)), strict=True):
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{name!r} is none of {', '.join(filter(None, known))}")
+    shape = tuple(entry["shape"])
+    if not shape or not all(isinstance(length, int) and length > 0 for length in shape):
+        raise ValueError(f"shape is {list(shape)}, expected whole numbers of at least 1")
+    for variant, (op, layout, dtype, out_dtype) in itertools.product(
+        entry.get("variants", [{}]), itertools.product(*axes)
+    ):
+        last = layout == "channels last"
+        placed = (shape[0], *shape[2:], shape[1]) if last else shape
+        channel_axis = CHANNEL_AXES.get(op, -1 if last else 1)
+        options = options_of(variant, len(shape), channel_axis, last=last)
+        name = f"{model} {entry['name']}"
+        call = entry.get("call", False)
+        yield Case(op, name, placed, options, call, dtype, out_dtype, layout)
+
+
+def options_of(
+    variant: Mapping[str, Any], ndim: int, channel_axis: int, *, last: bool
+) -> Options:
+    """A variant, its axes moved with the channels where those are last."""
+    unknown = variant.keys() - {field.name for field in fields(Options)} | (
+        variant.keys() & {"channel_axis"}
+    )
+    if unknown:
+        raise ValueError(f"unknown option {min(unknown)!r}")
+    given = dict(variant)
+    if "axis" in given:
+        axis = given["axis"]
+        if axis == "all":
+            given["axis"] = None
+        else:
+            axes = [axis] if isinstance(axis, int) else axis
+            given["axis"] = tuple(moved(one, ndim) if last else one for one in axes)
+    return Options(**given, channel_axis=channel_axis)
+
+
+def moved(axis: int, ndim: int) -> int:
+    """Where an axis is once axis 1 is the last."""
+    axis %= ndim
+    return -1 if axis == 1 else axis - (axis > 1)
+
+
+def load_all() -> tuple[Case, ...]:
+    """Every file of the package, by operation."""
+    folder = resources.files(__package__) / "shapes"
+    files = sorted((file for file in folder.iterdir()), key=lambda file: file.name)
+    cases = [case for file in files for case in load(file.read_text("utf-8"), file.name)]
+    return tuple(sorted(cases, key=lambda case: OPERATIONS.index(case.op)))
+
+
+def load_file(path: Path) -> tuple[Case, ...]:
+    """The cases of a user's own file."""
+    return tuple(load(path.read_text("utf-8"), path.name))
+
+
+CASES: Final = load_all()

@@ -21,12 +21,14 @@ class Contender:
 
     A statement instead of a function, so that a call of 400 ns is timed without a wrapper, and
     so that the JSON says what was timed. ``fresh``: it allocates its output in every call.
+    ``moved``: the bytes that a yardstick reads and writes.
     """
 
     statement: str
     names: dict[str, Any]
     fresh: bool = False
     arrays: Callable[[Any], tuple[Array, ...]] = arrays_of
+    moved: int = 0
 
     def run(self) -> tuple[Array, ...]:
         """Run once, and give the result in the layout of x."""

@@ -1,5 +1,6 @@
 """Interleaved timing: every contender in every round, so that all see the same machine."""
 
+import math
 import random
 import statistics
 import time
@@ -33,14 +34,22 @@ class Timing:
         return min(self.seconds)
 
 
+LEAST_ROUNDS = 3  # that the slowest takes part in
+
+
 def measure(
-    timers: Mapping[str, Timer], rounds: int, sample_seconds: float, pause: float = 0.0
+    timers: Mapping[str, Timer],
+    rounds: int,
+    sample_seconds: float,
+    pause: float = 0.0,
+    patience: float = math.inf,
 ) -> dict[str, Timing]:
     """Time all in turn, in a new order each round.
 
     A sample is as many calls as fill ``sample_seconds``. Calls shorter than that are preceded
     by one that is not timed and brings the data back into its cache. ``pause`` lets the idle
-    threads of the one before stop spinning.
+    threads of the one before stop spinning. Who has taken ``patience`` seconds takes part in no
+    further round.
     """
     calls = {name: calls_in(sample_seconds, timer) for name, timer in timers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in timers}
@@ -49,11 +58,14 @@ def measure(
     for _ in range(rounds):
         shuffle(order)
         for name in order:
+            done = seconds[name]
+            if len(done) >= LEAST_ROUNDS and sum(done) * calls[name] > patience:
+                continue
             if pause:
                 time.sleep(pause)
             if calls[name] > 1:
                 timers[name].timeit(1)
-            seconds[name].append(timers[name].timeit(calls[name]) / calls[name])
+            done.append(timers[name].timeit(calls[name]) / calls[name])
     return {name: Timing(tuple(values), calls[name]) for name, values in seconds.items()}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normfast.cli import dtypes
-from normfast.cli.bench.cases import Case
+from normfast.cli.bench.cases import STRIDED, Case
 
 Array = NDArray[Any]
 LINE = 64  # bytes of a cache line
@@ -47,18 +47,18 @@ class Problem:
     def working_set(self) -> int:
         """Bytes that have to stay in a cache for the next call to find them there."""
         read = (self.x, *self.params.values(), *self.companions.values())
-        return sum(array.nbytes for array in (*read, *self.results))
+        return sum(touched(array) for array in (*read, *self.results))
 
     def traffic(self, l2: int) -> int:
         """The fewest bytes that any algorithm moves.
 
         Each input is read once and each output written once; x (with a residual, the sum) is read
-        twice where the statistics are needed before the first result and their data does not fit
-        in L2.
+        twice where the statistics are needed before the first result and the data of one of them
+        (a plane set, a group, a strip of columns a cache line wide) does not fit in L2.
         """
         twice = self._needs_statistics_first() and self._bytes_of_a_statistic() > l2
         again = self.x if self.sum is None else self.sum
-        return self.working_set + (again.nbytes if twice else 0)
+        return self.working_set + (touched(again) if twice else 0)
 
     def _needs_statistics_first(self) -> bool:
         given = self.case.op == "batch_norm" and not self.case.options.training
@@ -78,6 +78,23 @@ class Problem:
         return count // max(run, 1) * max(run * self.x.itemsize, LINE)
 
 
+def touched(array: Array) -> int:
+    """Bytes that come with an array's elements, as memory moves whole cache lines."""
+    step = abs(array.strides[-1]) // array.itemsize if array.ndim else 1
+    return array.nbytes * max(1, min(step, LINE // array.itemsize))
+
+
+def arranged(values: Array, layout: str) -> Array:
+    """The same values where the layout puts them: a part of an array twice as long."""
+    if layout not in STRIDED:
+        return values
+    *rows, length = values.shape
+    memory = np.zeros((*rows, 2 * length), values.dtype)
+    view = memory[..., :length] if layout == "sliced" else memory[..., ::2]
+    view[...] = values
+    return view
+
+
 def prepare(case: Case) -> Problem:
     """Make the arrays of a case, the same ones in every run."""
     rng = np.random.default_rng(zlib.crc32(case.title.encode()))
@@ -89,18 +106,21 @@ def prepare(case: Case) -> Problem:
         params = {name: np.array(value) for name, value in IMAGENET.items()}
         return Problem(case, pixels, planes, view, axes, param_shape, params)
 
-    def normal() -> Array:
+    def normal(center: float = 0.0) -> Array:
+        if dtype.kind in "iu":
+            return arranged(rng.integers(0, 128, case.shape, dtype), case.layout)
         values = rng.standard_normal(case.shape, dtype=np.float32)
-        return values.astype(dtype, copy=False)
+        values += np.float32(center)
+        return arranged(values.astype(dtype, copy=False), case.layout)
 
-    x = normal()
-    x += dtype.type(0.5)
-    y = np.zeros_like(x)
+    x = normal(0.5)
+    y = np.zeros(case.shape, dtypes.named(case.result_dtype))
 
     def draw(center: float, spread: float, shape: tuple[int, ...] = param_shape) -> Array:
         values = center + spread * rng.uniform(-1, 1, math.prod(shape))
         return values.astype(dtype)
 
+    # Of integers there are only statistics and z-scores, which have no parameters.
     params = {}
     if case.op == "batch_norm":
         params |= {"running_mean": draw(0.5, 0.1), "running_var": draw(1.0, 0.2)}
@@ -113,7 +133,7 @@ def prepare(case: Case) -> Problem:
     companions = {name: normal() for name in ("residual", "add") if getattr(case.options, name)}
     if case.options.where is not None:
         companions["where"] = MASKS[case.options.where](rng, case.shape)
-    total = np.zeros_like(x) if case.options.residual else None
+    total = np.zeros_like(y) if case.options.residual else None
     return Problem(case, x, y, view, axes, param_shape, params, companions, total)
 
 
@@ -152,7 +172,8 @@ def geometry(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, .
             view = (*shape[:channel], groups, shape[channel] // groups, *shape[channel + 1 :])
             return view, without(ndim + 1, batch, channel), only(view, channel, channel + 1)
         case _:
-            axes = tuple(sorted(axis % ndim for axis in case.options.axis))
+            chosen = range(ndim) if case.options.axis is None else case.options.axis
+            axes = tuple(sorted(axis % ndim for axis in chosen))
             return shape, axes, only(shape, *axes)
 
 

@@ -1,6 +1,6 @@
 """One case from arrays to numbers: check everyone, then time everyone in turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,11 +11,12 @@ from normfast.cli.bench.measure import measure
 from normfast.cli.bench.peers import with_normfast
 from normfast.cli.bench.peers.peer import Peer
 from normfast.cli.bench.problem import Problem, prepare
-from normfast.cli.bench.reference import PROMISE, reference
-from normfast.cli.bench.report import Entry, Result
+from normfast.cli.bench.reference import PROMISE, SAME, Reference, reference
+from normfast.cli.bench.result import Entry, Result
 
 SPIN_SECONDS = 2e-3  # for about as long the threads of OpenMP and of a runtime wait busily
-TYPICAL = {"L1d": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}  # caches that did not tell their size
+CACHES = {"L1": "L1d", "L2": "L2", "L3": "L3"}  # levels, and what the extension calls them
+TYPICAL = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}  # where a machine does not say
 
 
 @dataclass(frozen=True)
@@ -25,65 +26,65 @@ class Runner:
     libraries: Sequence[Peer]
     pool: ThreadPoolExecutor
     caches: Mapping[str, int]
-    threads: int
+    threads: Sequence[int]
     rounds: int
     sample_seconds: float
+    patience: float
 
-    def run(self, case: Case) -> Result:
-        """Check, then time."""
+    def run(self, case: Case) -> Iterator[Result]:
+        """Check, then time, with each number of threads; a small call leaves them to the library."""
         problem = prepare(case)
         exact = reference(problem)
-        contenders = with_normfast.prepare(problem, self.threads)
+        for threads in self.threads[:1] if case.call else self.threads:
+            yield self.run_threads(problem, exact, threads)
+
+    def run_threads(self, problem: Problem, exact: Reference, threads: int) -> Result:
+        """One result."""
+        case = problem.case
+        contenders = with_normfast.prepare(problem, threads)
         errors = {name: exact.error(own.run()) for name, own in contenders.items()}
         notes: dict[str, str] = {}
         for peer in self.libraries:
             try:
-                contender = peer.prepare(problem)
-                if contender is not None:
-                    errors[peer.name] = exact.error(contender.run())
-                    contenders[peer.name] = contender
+                contender = peer.prepare(problem, threads)
+                if contender is None:
+                    continue
+                error = exact.error(contender.run())
+                if not error <= SAME[case.result_dtype]:
+                    raise ValueError(f"not timed, as its result is wrong by {error:.0e}")
+                errors[peer.name] = error
+                contenders[peer.name] = contender
             except Exception as failure:  # a peer that fails must not end the run
                 notes[peer.name] = str(failure).partition("\n")[0]
-        entries = self.time(contenders | self.yardsticks(problem), errors)
+        yardsticks = yardstick.prepare(problem, threads, self.pool)
+        timings = measure(
+            {name: way.timer() for name, way in (contenders | yardsticks).items()},
+            self.rounds,
+            self.sample_seconds,
+            SPIN_SECONDS if threads > 1 else 0.0,
+            self.patience,
+        )
+        moved = problem.traffic(self.cache("L2"))
+
+        def entry(name: str, way: Contender) -> Entry:
+            bytes_ = way.moved or moved
+            return Entry(way.statement, way.fresh, timings[name], errors.get(name), bytes_)
+
         return Result(
             case=case,
+            threads=threads,
             level=self.level(problem.working_set),
-            moved=problem.traffic(self.cache("L2")),
-            copied=yardstick.bytes_of_a_copy(problem),
+            working_set=problem.working_set,
             promise=PROMISE[case.result_dtype],
-            entries={name: entries[name] for name in contenders},
-            yardsticks={name: entry for name, entry in entries.items() if name not in contenders},
+            entries={name: entry(name, way) for name, way in contenders.items()},
+            yardsticks={name: entry(name, way) for name, way in yardsticks.items()},
             notes=notes,
         )
 
-    def time(
-        self, contenders: Mapping[str, Contender], errors: Mapping[str, float]
-    ) -> dict[str, Entry]:
-        """Time all of them together."""
-        timings = measure(
-            {name: contender.timer() for name, contender in contenders.items()},
-            self.rounds,
-            self.sample_seconds,
-            SPIN_SECONDS if self.threads > 1 else 0.0,
-        )
-        return {
-            name: Entry(contender.statement, contender.fresh, timings[name], errors.get(name))
-            for name, contender in contenders.items()
-        }
-
-    def yardsticks(self, problem: Problem) -> dict[str, Contender]:
-        """What this case is compared with."""
-        if problem.case.call:
-            return yardstick.small_call(problem)
-        return yardstick.copies(problem, self.threads, self.pool)
-
     def level(self, working_set: int) -> str:
-        """The smallest cache that holds all the data."""
-        for name in ("L1d", "L2", "L3"):
-            if working_set <= self.cache(name):
-                return name
-        return "memory"
+        """The smallest cache of one core that holds all the data."""
+        return next((name for name in CACHES if working_set <= self.cache(name)), "memory")
 
-    def cache(self, name: str) -> int:
+    def cache(self, level: str) -> int:
         """Bytes of a cache; a typical size where the machine does not say."""
-        return self.caches.get(name) or TYPICAL[name]
+        return self.caches.get(CACHES[level]) or TYPICAL[level]

@@ -1,49 +1,97 @@
-"""What normfast is measured with: the best copy of x, and for small calls ``np.add``."""
+"""What normfast is measured with: the best copy or read of as many bytes; for small calls np.add.
 
+The bandwidth of the best of them is that of the machine, for these bytes, where they lie (in a
+cache or in memory), with this number of threads.
+"""
+
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from normfast import _core
 from normfast.cli.bench.contender import Contender
 from normfast.cli.bench.problem import Array, Problem
 
 SPLIT_ABOVE = 1 << 20  # bytes; below, handing work to a thread costs more than it saves
 
 
+def prepare(problem: Problem, threads: int, pool: ThreadPoolExecutor) -> dict[str, Contender]:
+    """Everything that this case is compared with."""
+    if problem.case.call:
+        names = {"np": np, "x": problem.x}
+        return {"np.add": Contender("np.add(x, x)", names, fresh=True, moved=3 * problem.x.nbytes)}
+    found = copies(problem, threads, pool)
+    if problem.case.op == "mean_var":
+        found |= reads(problem, threads, pool)
+    return found
+
+
 def copies(problem: Problem, threads: int, pool: ThreadPoolExecutor) -> dict[str, Contender]:
-    """Every way to copy with that many threads; the fastest is the yardstick.
+    """memcpy (which is NumPy's copy), a copy by vectors, and one that writes past the caches.
 
     x is copied to y, which are as far away as what is measured; where the case moves more or
     less than x and y of the same size, it is other memory of as many bytes in all.
     """
     source, target = problem.x, problem.y
     half = bytes_of_a_copy(problem) // 2
-    if not source.nbytes == target.nbytes == half:
+    if not source.nbytes == target.nbytes == half or not source.flags.c_contiguous:
         source, target = (np.full(half, fill, np.uint8) for fill in (1, 0))
+    names = {
+        **{"np": np, "copy": _core.copy, "threads": threads},
+        **{"x": source, "y": target, "split": in_threads(np.copyto, threads, pool)},
+    }
+    ways = {
+        "np.copyto": "np.copyto(y, x)",
+        "vector copy": "copy(x, y, False, threads)",
+        "non-temporal copy": "copy(x, y, True, threads)",
+    }
+    if threads > 1 and half >= SPLIT_ABOVE:
+        ways["np.copyto in threads"] = "split(y, x)"
+    return {name: Contender(way, names, moved=2 * half) for name, way in ways.items()}
 
-    def split_copy(target: Array, source: Array) -> None:
-        pieces = zip(
-            np.array_split(target.reshape(-1), threads),
-            np.array_split(source.reshape(-1), threads),
-            strict=True,
-        )
-        list(pool.map(lambda pair: np.copyto(*pair), pieces))
 
-    names = {"np": np, "x": source, "y": target, "split_copy": split_copy}
-    ways = {"np.copyto": Contender("np.copyto(y, x)", names)}
-    if threads > 1 and source.nbytes >= SPLIT_ABOVE:
-        ways["np.copyto in threads"] = Contender("split_copy(y, x)", names)
-    return ways
+def reads(problem: Problem, threads: int, pool: ThreadPoolExecutor) -> dict[str, Contender]:
+    """The sum and the largest of as many bytes of float32.
+
+    A copy stands beside them, for the bytes that it reads and writes: where memory is the limit,
+    a byte that is read costs no more than one that is written.
+    """
+    memory = problem.x
+    if memory.dtype != np.float32 or not memory.flags.c_contiguous:
+        memory = np.ones(problem.working_set // 4, np.float32)
+    names = {
+        "np": np,
+        "x": memory.reshape(-1),
+        "split_sum": in_threads(np.add.reduce, threads, pool),
+        "split_max": in_threads(np.max, threads, pool),
+    }
+    split = threads > 1 and memory.nbytes >= SPLIT_ABOVE
+    ways = {
+        "sum": "split_sum(x)" if split else "np.add.reduce(x)",
+        "max": "split_max(x)" if split else "np.max(x)",
+    }
+    return {name: Contender(way, names, moved=memory.nbytes) for name, way in ways.items()}
+
+
+def in_threads(
+    function: Callable[..., object], threads: int, pool: ThreadPoolExecutor
+) -> Callable[..., object]:
+    """The function on a part of its arrays in each thread."""
+
+    def run(*arrays: Array) -> None:
+        parts = (np.array_split(array.reshape(-1), threads) for array in arrays)
+        list(pool.map(function, *parts))
+
+    return run
 
 
 def bytes_of_a_copy(problem: Problem) -> int:
-    """What a copy reads and writes."""
+    """What a copy reads and writes: as much as x and y, or as all the arrays where there are more.
+
+    In whole float32 on both sides.
+    """
     more = any(array.shape == problem.x.shape for array in problem.companions.values())
-    if more or problem.x.nbytes != problem.y.nbytes:
-        return problem.working_set // 2 * 2
+    if more or problem.x.nbytes != problem.y.nbytes or not problem.x.flags.c_contiguous:
+        return problem.working_set // 8 * 8
     return 2 * problem.x.nbytes
-
-
-def small_call(problem: Problem) -> dict[str, Contender]:
-    """NumPy's own small call on the same array."""
-    return {"np.add": Contender("np.add(x, x)", {"np": np, "x": problem.x}, fresh=True)}

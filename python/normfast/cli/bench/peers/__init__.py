@@ -1,7 +1,7 @@
 """How normfast and each peer do an operation, with the settings that are best for it.
 
-A peer is a module with ``load(threads, stack)``: it imports its library (ModuleNotFoundError
-where it is missing), sets the threads, and returns a ``Peer``.
+A peer is a module with ``load(stack)``: it imports its library and returns a ``Peer``; the stack
+undoes its settings.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,13 @@ LIBRARIES: Final = {
     "numpy": Library("with_numpy", "numpy", "numpy"),
     "torch": Library("with_torch", "torch", "torch"),
     "onnxruntime": Library("with_onnxruntime", "onnxruntime", "onnxruntime"),
+    "jax": Library("with_jax", "jax", "jax"),
+    "scikit-learn": Library("with_sklearn", "sklearn", "scikit-learn"),
     "opencv": Library("with_opencv", "cv2", "opencv-python-headless"),
 }
 
 
-def load(names: Sequence[str] | None, threads: int, stack: ExitStack) -> list[Peer]:
+def load(names: Sequence[str] | None, stack: ExitStack) -> list[Peer]:
     """The named peers, or all that are installed; ``stack`` undoes their settings."""
     unknown = [name for name in names or () if name not in LIBRARIES]
     if unknown:
@@ -44,7 +46,7 @@ def load(names: Sequence[str] | None, threads: int, stack: ExitStack) -> list[Pe
         for name, library in LIBRARIES.items()
         if (found[name] if names is None else name in names)
     ]
-    return [import_module(f"{__name__}.{module}").load(threads, stack) for module in chosen]
+    return [import_module(f"{__name__}.{module}").load(stack) for module in chosen]
 
 
 def versions() -> dict[str, str | None]:

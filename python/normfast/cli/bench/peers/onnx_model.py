@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from normfast.cli.bench.problem import Array
 
-FLOAT, DOUBLE = 1, 11  # TensorProto.DataType
+ELEMENT_TYPES = {"float32": 1, "float16": 10, "float64": 11, "bfloat16": 16}  # TensorProto.DataType
 Attribute = float | int | Sequence[int]
 
 
@@ -20,15 +20,27 @@ def one_node_model(
     attributes: Mapping[str, Attribute],
     opset: int,
     version: int,
+    *,
+    inputs: Sequence[str] = ("x",),
+    outputs: Sequence[str] = ("y",),
+    domain: str = "",
 ) -> bytes:
-    """``y = op(x, *constants)`` as a serialized ModelProto; y has x's shape and type."""
-    node = b"".join(text(1, name) for name in ("x", *constants))
-    node += text(2, "y") + text(4, op)
+    """``outputs = op(*inputs, *constants)`` as a serialized ModelProto.
+
+    All inputs and outputs have x's shape and type; an output without a name is not asked for.
+    ``domain``: of the operator, where it is not ONNX's own.
+    """
+    node = b"".join(text(1, name) for name in (*inputs, *constants))
+    node += b"".join(text(2, name) for name in outputs) + text(4, op)
     node += b"".join(message(5, attribute(name, value)) for name, value in attributes.items())
+    node += text(7, domain) if domain else b""
     graph = message(1, node) + text(2, "one_node")
     graph += b"".join(message(5, tensor(name, array)) for name, array in constants.items())
-    graph += message(11, value_info("x", x)) + message(12, value_info("y", x))
-    return integer(1, version) + message(8, integer(2, opset)) + message(7, graph)
+    graph += b"".join(message(11, value_info(name, x)) for name in inputs)
+    graph += b"".join(message(12, value_info(name, x)) for name in outputs if name)
+    domains = message(8, integer(2, opset))
+    domains += message(8, text(1, domain) + integer(2, 1)) if domain else b""
+    return integer(1, version) + domains + message(7, graph)
 
 
 def attribute(name: str, value: Attribute) -> bytes:
@@ -55,7 +67,7 @@ def value_info(name: str, array: Array) -> bytes:
 
 def element_type(array: Array) -> int:
     """ONNX's number of the array's type."""
-    return {"float32": FLOAT, "float64": DOUBLE}[array.dtype.name]
+    return ELEMENT_TYPES[array.dtype.name]
 
 
 def text(number: int, value: str) -> bytes:

@@ -9,7 +9,11 @@ from normfast.cli.bench.problem import Problem
 
 @dataclass(frozen=True)
 class Peer:
-    """A library. ``prepare`` gives None for what the library cannot do."""
+    """A library.
+
+    ``prepare(problem, threads)`` gives None for what the library cannot do. The number of threads
+    holds until the next call.
+    """
 
     name: str
-    prepare: Callable[[Problem], Contender | None]
+    prepare: Callable[[Problem, int], Contender | None]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import normfast
+from normfast.cli.bench.cases import Options
 from normfast.cli.bench.contender import Contender
 from normfast.cli.bench.problem import Problem
 
@@ -41,8 +42,11 @@ def positional(problem: Problem) -> tuple[str, dict[str, Any]]:
     flat = {name: value.reshape(-1) for name, value in problem.params.items()}
     names: dict[str, Any] = {"x": problem.x} | {name: v.copy() for name, v in flat.items()}
     channel = f", channel_axis={options.channel_axis}" if options.channel_axis != 1 else ""
+    channel += f", eps={options.eps}" if options.eps != Options.eps else ""
     last = options.axis == (-1,)
-    axis = options.axis[0] if len(options.axis) == 1 else options.axis
+    axis: Any = options.axis
+    if axis is not None and len(axis) == 1:
+        axis = axis[0]
     trailing = f"({case.shape[-1]},)" if last else "None"
     where = "" if last else f", axis={axis}"
     match case.op:
@@ -62,7 +66,7 @@ def positional(problem: Problem) -> tuple[str, dict[str, Any]]:
         case "instance_norm":
             return f"x, None, None, weight, bias{channel}", names
         case "normalize":
-            return f"x, 2.0, {axis}", names
+            return f"x, 2.0, {axis}, {options.eps}", names
         case "weight_norm":
             return "v, g", {"v": problem.x} | names
         case "standardize":

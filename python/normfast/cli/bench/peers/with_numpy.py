@@ -13,12 +13,12 @@ from normfast.cli.bench.problem import Array, Problem
 Where = Any  # True, or a mask; NumPy's own stubs do not take both
 
 
-def load(threads: int, stack: ExitStack) -> Peer:  # noqa: ARG001
-    """NumPy needs no settings."""
-    return Peer("numpy", prepare)
+def load(stack: ExitStack) -> Peer:  # noqa: ARG001
+    """NumPy needs no settings, and has one thread."""
+    return Peer("numpy", lambda problem, _: prepare(problem))
 
 
-def prepare(problem: Problem) -> Contender:
+def prepare(problem: Problem) -> Contender | None:
     """Every operation on the view, with parameters in the shape that broadcasts."""
     case, options = problem.case, problem.case.options
     half = problem.x.dtype.itemsize == 2
@@ -47,6 +47,11 @@ def prepare(problem: Problem) -> Contender:
         call = f"np.add({call}, add, out=y)"
     if options.activation == "relu":
         call = f"np.maximum({call}, 0, out=y)"
+    elif options.activation == "silu":
+        names["silu"] = silu
+        call = f"silu({call})"
+    elif options.activation is not None:
+        return None
 
     def arrays(value: Any) -> tuple[Array, ...]:
         parts = arrays_of(value)
@@ -66,6 +71,13 @@ def in_float32(
         sum[...] = wide
     y[...] = norm(wide, *arguments, wide)
     return y if sum is None else (y, sum)
+
+
+def silu(y: Array) -> Array:
+    """In place, but for the sigmoid."""
+    with np.errstate(over="ignore"):
+        y /= 1 + np.exp(-y)
+    return y
 
 
 def mean_var(x: Array, axes: tuple[int, ...], where: Where) -> tuple[Array, Array]:

@@ -11,18 +11,18 @@ from normfast.cli.bench.peers.peer import Peer
 from normfast.cli.bench.problem import Array, Problem
 
 
-def load(threads: int, stack: ExitStack) -> Peer:
-    """Import cv2 and set its threads."""
+def load(stack: ExitStack) -> Peer:
+    """Import cv2."""
     cv2: Any = import_module("cv2")
     stack.callback(cv2.setNumThreads, cv2.getNumThreads())
-    cv2.setNumThreads(threads)
-    return Peer("opencv", lambda problem: prepare(cv2, problem))
+    return Peer("opencv", lambda problem, threads: prepare(cv2, problem, threads))
 
 
-def prepare(cv2: Any, problem: Problem) -> Contender | None:
+def prepare(cv2: Any, problem: Problem, threads: int) -> Contender | None:
     """float32 results only: a blob has no other type of float."""
     if problem.case.op != "normalize_image" or problem.case.result_dtype != "float32":
         return None
+    cv2.setNumThreads(threads)
     to_planes = cv2.dnn.Image2BlobParams()
     mean, std = (np.asarray(problem.params[name], np.float64) for name in ("mean", "std"))
     # Four channels, as every Scalar of OpenCV has.

@@ -14,20 +14,20 @@ from normfast.cli.bench.peers.peer import Peer
 from normfast.cli.bench.problem import Array, Problem
 
 
-def load(threads: int, stack: ExitStack) -> Peer:
-    """Import torch, set its threads and switch autograd off."""
+def load(stack: ExitStack) -> Peer:
+    """Import torch and switch autograd off."""
     torch: Any = import_module("torch")
     stack.callback(torch.set_num_threads, torch.get_num_threads())
-    torch.set_num_threads(threads)
     stack.enter_context(torch.inference_mode())
-    return Peer("torch", lambda problem: prepare(torch, problem))
+    return Peer("torch", lambda problem, threads: prepare(torch, problem, threads))
 
 
-def prepare(torch: Any, problem: Problem) -> Contender | None:
+def prepare(torch: Any, problem: Problem, threads: int) -> Contender | None:
     """Views of the same memory as torch sees it, and the statement; torch has no masks."""
     case = problem.case
-    if "where" in problem.companions:
+    if "where" in problem.companions or (case.op == "mean_var" and problem.x.dtype.kind in "iu"):
         return None
+    torch.set_num_threads(threads)
 
     def tensor(array: Array) -> Any:
         if array.dtype.name == "bfloat16":  # which from_numpy does not know
@@ -46,10 +46,9 @@ def prepare(torch: Any, problem: Problem) -> Contender | None:
     if case.op == "normalize_image":
         names |= {name: names[name].float().reshape(-1, 1, 1) for name in ("mean", "std")}
     if case.op == "normalize":
-        names["y"] = torch.from_numpy(problem.y)
-    names |= {"axes": problem.axes, "C": case.shape[-1], "groups": case.options.num_groups}
-    if case.options.axis == (1,) and case.op == "layer_norm":
-        names["C"] = case.shape[1]
+        names["y"] = tensor(problem.y)
+    axis = problem.axes[0] if problem.axes else 0
+    names |= {"axes": problem.axes, "C": case.shape[axis], "groups": case.options.num_groups}
 
     def standardize(x: Any, axes: tuple[int, ...]) -> Any:
         std, mean = torch.std_mean(x, axes, correction=0, keepdim=True)
@@ -76,7 +75,15 @@ def statement(problem: Problem) -> str:
         return f"({call.replace('(x,', '(sum := x + residual,', 1)}, sum)"
     if options.add:
         call += ".add_(add)"
-    return f"torch.relu_({call})" if options.activation == "relu" else call
+    match options.activation:
+        case "relu":
+            return f"torch.relu_({call})"
+        case "silu":
+            return f"F.silu({call}, inplace=True)"
+        case "gelu" | "gelu_tanh":
+            approximate = "tanh" if options.activation == "gelu_tanh" else "none"
+            return f"F.gelu({call}, approximate={approximate!r})"
+    return call
 
 
 def operation(problem: Problem) -> str:
@@ -90,9 +97,10 @@ def operation(problem: Problem) -> str:
         case "batch_norm":
             training = case.options.training
             return f"F.batch_norm(x, running_mean, running_var, weight, bias, {training}, 0.1, eps)"
-        case "layer_norm" if case.options.axis == (1,):  # torchvision's LayerNorm2d
-            forth, back = "0, 2, 3, 1", "0, 3, 1, 2"
-            return f"F.layer_norm(x.permute({forth}), (C,), weight, bias, eps).permute({back})"
+        case "layer_norm" if problem.axes != (len(case.shape) - 1,):  # torchvision's LayerNorm2d
+            (axis,) = problem.axes
+            call = f"F.layer_norm(x.movedim({axis}, -1), (C,), weight, bias, eps)"
+            return f"{call}.movedim(-1, {axis})"
         case op:
             return STATEMENTS[op]
 
