@@ -64,9 +64,10 @@ void stream_run(const X* x, X* y, int64_t count, int64_t ahead, Map map) {
   int64_t i = beyond ? L - static_cast<int64_t>(beyond / sizeof(X)) : 0;
   if (i > count) i = count;
   if (i > 0) some(0, i);
-  const char* next = reinterpret_cast<const char*>(x) + ahead;
+  // An address only: it may lie past the array.
+  const uintptr_t next = reinterpret_cast<uintptr_t>(x) + static_cast<uintptr_t>(ahead);
   for (; i + L <= count; i += L) {
-    __builtin_prefetch(next + i * static_cast<int64_t>(sizeof(X)));
+    __builtin_prefetch(reinterpret_cast<const void*>(next + static_cast<uintptr_t>(i) * sizeof(X)));
     map(V::load(x + i), [i](const auto* p) { return V::load(p + i); }).stream(y + i);
   }
   if (i < count) some(i, count - i);

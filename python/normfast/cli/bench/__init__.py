@@ -1,19 +1,25 @@
-"""``normfast bench``: every operation, on shapes from real models, against the peers and a copy.
+"""``normfast bench``: every operation, on arrays of real models, against the peers and a copy.
 
 A case goes through these files in this order:
 
-- ``cases``      the data: operation, name, shape
-- ``problem``    its arrays, and what is reduced over what
+- ``cases``      operation, name, shape, layout, dtype: read from the models in ``shapes``
+- ``problem``    its arrays, what is reduced over what, the bytes that have to be moved
 - ``reference``  the result in float64, and the distance from it
 - ``peers``      one statement per library that does the same, and normfast's own
-- ``yardstick``  the copies to compare with
-- ``measure``    all statements in turn, several rounds, in one process
+- ``yardstick``  the copies and reads to compare with
+- ``runner``     checks everyone, and hands all statements to
+- ``measure``    which times them in turn, several rounds, in one process
 - ``neighbours`` whether other processes disturbed it
-- ``report``     the table and the JSON
+- ``result``     the numbers and their ratios, to JSON and back
+- ``summary``    groups, and the promises of the project
+- ``report``     tables on the console and in Markdown; ``plots``: figures
+- ``compare``    which cases got slower since an earlier run
 """
 
+import os
+import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,9 +32,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from normfast import _core
 from normfast.cli import INTERRUPTED
-from normfast.cli.bench import peers, report
-from normfast.cli.bench.cases import CASES, Case
+from normfast.cli.bench import compare, peers, report
+from normfast.cli.bench.cases import CASES, Case, load_file
 from normfast.cli.bench.neighbours import Neighbours
+from normfast.cli.bench.result import Result, Run, describe, from_json, to_json
 from normfast.cli.bench.runner import Runner
 
 WIDTH = 140  # of the table; a narrower terminal wraps it, a pipe does not ask
@@ -40,89 +47,47 @@ class Settings:
 
     quick: bool = False
     filter: str = ""
-    threads: int | None = None
+    threads: tuple[int, ...] | None = None
     rounds: int | None = None
-    json: Path | None = None
     peers: tuple[str, ...] | None = None
+    shapes: Path | None = None
+    load: Path | None = None
+    json: Path | None = None
+    markdown: Path | None = None
+    plot: Path | None = None
+    compare: Path | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that gives the same numbers: without the options that only write."""
+        words = ["normfast", "bench"]
+        words += ["--quick"] if self.quick else []
+        words += ["--filter", self.filter] if self.filter else []
+        words += ["--threads", ",".join(map(str, self.threads))] if self.threads else []
+        words += ["--rounds", str(self.rounds)] if self.rounds else []
+        words += ["--peers", ",".join(self.peers)] if self.peers is not None else []
+        words += ["--shapes", self.shapes.name] if self.shapes else []
+        isa = os.environ.get("NORMFAST_ISA")
+        return (f"NORMFAST_ISA={isa} " if isa else "") + shlex.join(words)
+
+
+class WrongOption(ValueError):
+    """An option that cannot be followed; one line."""
 
 
 def run(settings: Settings) -> int:
-    """Check and time the chosen cases; the exit status is 1 where a promise is broken."""
-    cases = select(CASES, settings.filter)
-    if not cases:
-        return complain(f"no case has all the words of {settings.filter!r}")
-    if settings.json is not None and not settings.json.parent.is_dir():
-        return complain(f"there is no directory {str(settings.json.parent)!r} for the JSON")
-    if len(possible := with_known_dtypes(cases)) < len(cases):
-        complain("no cases of bfloat16 without ml_dtypes: pip install ml_dtypes")
-        cases = possible
-    core: dict[str, Any] = dict(_core.info())
-    threads = settings.threads or core["threads"]
-    results: list[report.Result] = []
-    neighbours = Neighbours()
-    status = 0
-    with ExitStack() as stack:
-        try:
-            libraries = peers.load(settings.peers, threads, stack)
-        except ValueError as error:
-            return complain(str(error))
-        runner = Runner(
-            libraries=libraries,
-            pool=stack.enter_context(ThreadPoolExecutor(threads)),
-            caches=core["caches"],
-            threads=threads,
-            rounds=settings.rounds or (3 if settings.quick else 9),
-            sample_seconds=1e-3 if settings.quick else 1e-2,
-        )
-        try:
-            with progress_bar() as progress:
-                task = progress.add_task("", total=len(cases))
-                for case in cases:
-                    progress.update(task, description=case.title, refresh=True)
-                    results.append(runner.run(case))
-                    progress.advance(task)
-        except KeyboardInterrupt:
-            status = INTERRUPTED
-
-    conditions = report.describe(core, threads, runner.rounds, neighbours.cpus())
-    names = [library.name for library in libraries]
-    output = Console(highlight=False)
-    output.width = max(output.width, WIDTH)
-    report.print_results(output, conditions, names, results)
-    if settings.json is not None:
-        settings.json.write_text(report.to_json(conditions, names, results))
-    return status or int(any(not result.kept for result in results))
+    """Time the chosen cases and report; 1 where a promise on digits is broken or a case slower."""
+    try:
+        for file in (settings.json, settings.markdown, settings.plot):
+            if file is not None and not file.parent.is_dir():
+                raise WrongOption(f"there is no directory {str(file.parent)!r} for {file.name}")
+        if settings.plot is not None and find_spec("matplotlib") is None:
+            raise ModuleNotFoundError(name="matplotlib")
+        old = None if settings.compare is None else from_json(settings.compare)
+        if settings.load is not None:
+            return finish(settings, from_json(settings.load), old)
+        return finish(settings, *time_cases(settings, old))
+    except WrongOption as error:
+        return complain(str(error))
 
 
-def select(cases: Iterable[Case], words: str) -> list[Case]:
-    """The cases that have all the words, upper or lower case."""
-    wanted = words.lower().split()
-    return [case for case in cases if all(word in case.title.lower() for word in wanted)]
-
-
-def with_known_dtypes(cases: Iterable[Case]) -> list[Case]:
-    """Without those of bfloat16 where ml_dtypes, which has that type, is not installed."""
-    known = find_spec("ml_dtypes") is not None
-    return [case for case in cases if known or case.dtype != "bfloat16"]
-
-
-def progress_bar() -> Progress:
-    """A bar on stderr that leaves nothing behind.
-
-    It moves between cases only: a thread that redraws it would disturb what is timed.
-    """
-    return Progress(
-        TextColumn("{task.description:<50.50}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        auto_refresh=False,
-        transient=True,
-    )
-
-
-def complain(message: str) -> int:
-    """One line on stderr, and the exit status of a wrong option."""
-    print(f"normfast bench: {message}", file=sys.stderr)
-    return 2

@@ -1,193 +1,286 @@
-"""What was measured, the ratios, the table and the JSON."""
+"""The tables for people: short on the console, complete in Markdown."""
 
-import json
 import math
-import platform
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from normfast.cli.bench import peers
-from normfast.cli.bench.cases import Case
-from normfast.cli.bench.measure import Timing
+from normfast.cli.bench.result import OWN, OWN_FRESH, Result, Run
+from normfast.cli.bench.summary import Summary, behind, by_peer, groups, promises
 
-SCHEMA = 1
 BUSY = 0.1  # CPUs in use by others that make times doubtful
-OWN, OWN_FRESH = "normfast", "normfast fresh"
+FEW = 24  # results that are told one by one instead of by group
+WORST = 6  # cases that are named
+
+EXPLANATION = """\
+share: of the bandwidth of the yardstick, the best plain copy of as many bytes in the same run (of
+mean_var: the best read; of a single row: its time in calls of np.add). Bytes are the fewest that
+the operation must move. Peers: their time by normfast's, each with its own best settings; those
+that allocate their output by that of normfast doing so."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One statement: its times, and its largest error (None for a yardstick)."""
-
-    statement: str
-    fresh: bool
-    timing: Timing
-    error: float | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """One case. ``moved`` and ``copied``: the bytes that it has to move, and that a copy moves."""
-
-    case: Case
-    level: str
-    moved: int
-    copied: int
-    promise: float
-    entries: Mapping[str, Entry]
-    yardsticks: Mapping[str, Entry]
-    notes: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def seconds(self) -> float:
-        """The time of normfast: the median."""
-        return self.entries[OWN].timing.median
-
-    @property
-    def yardstick(self) -> float:
-        """The time of the best yardstick."""
-        return min(entry.timing.median for entry in self.yardsticks.values())
-
-    @property
-    def share(self) -> float | None:
-        """Of the bandwidth of the best copy; None for a small call."""
-        if self.case.call:
-            return None
-        return (self.moved / self.seconds) / (self.copied / self.yardstick)
-
-    @property
-    def adds(self) -> float | None:
-        """A small call in calls of np.add; None for the others."""
-        return self.seconds / self.yardstick if self.case.call else None
-
-    @property
-    def kept(self) -> bool:
-        """Whether normfast is as exact as promised; NaN is not."""
-        own = (self.entries[name].error for name in (OWN, OWN_FRESH) if name in self.entries)
-        return all(error is not None and error <= self.promise for error in own)
-
-    def speedup(self, peer: str) -> float | None:
-        """How many times as long a peer takes; None if it does not do the case.
-
-        Like for like: a peer that allocates its output is compared with normfast doing so.
-        """
-        if peer not in self.entries:
-            return None
-        entry = self.entries[peer]
-        own = self.entries.get(OWN_FRESH, self.entries[OWN]) if entry.fresh else self.entries[OWN]
-        return entry.timing.median / own.timing.median
-
-    def best_peer(self, names: Iterable[str]) -> tuple[str, float] | None:
-        """The peer with the least speed-up, and that speed-up."""
-        found = [(name, ratio) for name in names if (ratio := self.speedup(name)) is not None]
-        return min(found, key=lambda pair: pair[1], default=None)
-
-
-def print_results(
-    console: Console, conditions: Mapping[str, Any], names: Sequence[str], results: Sequence[Result]
-) -> None:
-    """The table and what it amounts to."""
-    if not results:
+def print_run(console: Console, run: Run) -> None:
+    """The cases where there are few, the groups where there are many."""
+    if not run.results:
         return
-    names = [name for name in names if any(name in result.entries for result in results)]
-    console.print(headline(conditions))
-    console.print(table(names, results))
-    for line in (EXPLANATION, *summary(names, results)):
-        console.print(line)
-    for result in results:
-        for name, note in result.notes.items():
-            console.print(f"{result.case.title}: {name} failed: {note}", markup=False)
-        if not result.kept:
-            error = number(result.entries[OWN].error)
-            console.print(f"[red]{result.case.title}: error {error}, promised {result.promise}")
+    console.print(headline(run.conditions), markup=False)
+    if len(run.results) <= FEW:
+        console.print(case_table(run))
+        console.print(EXPLANATION)
+    else:
+        console.print(group_table(run))
+        console.print(EXPLANATION)
+        for threads in run.threads:
+            for line in told(run, threads):
+                console.print(line, markup=False)
+        for result, why in behind(run, WORST):
+            console.print(f"  {why}: {result.case.title}, threads: {result.threads}", markup=False)
+    for line in failures(run):
+        console.print(line, style="red", markup=False)
 
 
 def headline(conditions: Mapping[str, Any]) -> str:
     """The machine, the versions, and a warning where others were busy on it."""
-    versions = ", ".join(f"{name} {version}" for name, version in conditions["versions"].items())
-    threads, rounds = conditions["threads"], conditions["rounds"]
-    machine = f"{conditions['cpu']}, {conditions['isa']}"
-    lines = [f"{machine}, threads: {threads}, median of {rounds} rounds", versions]
+    return "\n".join((machine(conditions), versions(conditions), *warning(conditions)))
+
+
+def machine(conditions: Mapping[str, Any]) -> str:
+    """CPU, ISA, caches, threads."""
+    caches = ", ".join(f"{name} {size(n)}" for name, n in conditions["caches"].items() if n)
+    threads = " and ".join(map(str, conditions["threads"]))
+    parts = (conditions["cpu"], conditions["isa"], caches, f"threads: {threads}")
+    return f"{', '.join(filter(None, parts))}, median of {conditions['rounds']} rounds"
+
+
+def versions(conditions: Mapping[str, Any]) -> str:
+    """Of everyone."""
+    return ", ".join(f"{name} {version}" for name, version in conditions["versions"].items())
+
+
+def warning(conditions: Mapping[str, Any]) -> list[str]:
+    """A line where others were busy on the machine."""
     others = conditions["cpus_used_by_others"]
-    if others is not None and others > BUSY:
-        lines.append(f"Other processes used {others:.1f} CPUs meanwhile: do not trust these times.")
-    return "\n".join(lines)
+    if others is None or others <= BUSY:
+        return []
+    return [f"Other processes used {others:.1f} CPUs meanwhile: do not trust these times."]
 
 
-EXPLANATION = """\
-GB/s: the fewest bytes that the operation must move, by its time. of copy: its share of the best
-plain copy in the same run; for a single row, its time in calls of np.add. Peers: their time by
-normfast's, and their error; those that allocate their output (torch), by that of normfast doing so.
-Errors: the largest |y - exact| / max(1, |y|), or relative for unit vectors."""
+def told(run: Run, threads: int) -> Iterator[str]:
+    """Peers and promises, a line each."""
+    means = ", ".join(
+        f"{name} {times(mean)} ({count} cases)"
+        for name, (mean, count) in by_peer(run, threads).items()
+    )
+    if means:
+        yield f"threads: {threads}, geometric mean against each peer: {means}"
+    for promise in promises(run, threads):
+        verdict = "kept  " if promise.kept else "MISSED"
+        bound = f"{'at most' if promise.at_most else 'at least'} {promise.bound}"
+        line = f"  {verdict} {promise.measured:.2f}  {promise.text} ({bound})"
+        yield line + (f": {promise.culprit}" if promise.culprit and not promise.kept else "")
 
 
-def table(names: Sequence[str], results: Sequence[Result]) -> Table:
-    """A row a case, under the name of its operation."""
+def failures(run: Run) -> Iterator[str]:
+    """Peers that failed, once each; results that are less exact than promised."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    for result in run.results:
+        for name, note in result.notes.items():
+            seen.setdefault((name, note), []).append(result.case.title)
+        if not result.kept:
+            error = number(worst_error(result))
+            yield f"{result.case.title}: error {error}, promised {result.promise:.1e}"
+    for (name, note), titles in seen.items():
+        more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
+        yield f"{titles[0]}{more}: {name} failed: {note}"
+
+
+def worst_error(result: Result) -> float | None:
+    """Of both calls of normfast; NaN is the worst."""
+    errors = [result.entries[name].error for name in (OWN, OWN_FRESH) if name in result.entries]
+    known = [error for error in errors if error is not None]
+    return next((error for error in known if math.isnan(error)), max(known, default=None))
+
+
+# ---- tables ----
+
+
+def group_table(run: Run) -> Table:
+    """A row a group, and for each number of threads its shares and speed-ups."""
     grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    grid.add_column("case", no_wrap=True, max_width=48)
-    for title in ("in", "time", "GB/s", "of copy", "error", "best peer", *names):
-        grid.add_column(title, justify="right", no_wrap=True)
-    operation = ""
-    for result in results:
-        if result.case.op != operation:
-            operation = result.case.op
-            grid.add_row(Text(operation, style="bold cyan"))
-        grid.add_row(*row(names, result))
+    header, *rows = group_rows(run)
+    for number_, title in enumerate(header):
+        grid.add_column(title, justify="left" if number_ == 0 else "right", no_wrap=True)
+    for row in rows:
+        if len(row) == 1:
+            grid.add_row(Text(row[0], style="bold cyan"))
+        else:
+            grid.add_row(*map(Text, row))
     return grid
 
 
-def row(names: Sequence[str], result: Result) -> list[Text]:
-    """The cells of one case."""
-    best = result.best_peer(names)
-    share = f"{result.adds:.2f} add" if result.adds is not None else f"{result.share:.2f}"
-    cells = [
-        Text(f"  {result.case.label}"),
-        Text(result.level[:3]),
-        Text(duration(result.seconds)),
-        Text("-" if result.case.call else f"{result.moved / result.seconds / 1e9:.1f}"),
-        Text(share),
-        Text(number(result.entries[OWN].error), style="" if result.kept else "bold red"),
-        Text("-")
-        if best is None
-        else Text(times(best[1]), style="red" if best[1] < 1 else "green"),
-    ]
-    for name in names:
-        ratio = result.speedup(name)
-        if ratio is None:
-            cells.append(Text("-"))
+def group_rows(run: Run) -> Iterator[list[str]]:
+    """The header, then rows; one of a single cell is a heading."""
+    header = ["", "cases"]
+    for threads in run.threads:
+        header += [f"{threads} thread{'s' if threads > 1 else ''}: share", "least"]
+        header += ["best peer", "least"]
+        header += ["1 thread"] if threads > 1 and 1 in run.threads else []
+    yield header
+    for heading, rows in groups(run):
+        if heading:
+            yield [heading]
+        for name, found in rows:
+            cells = [f"  {name}" if heading else name]
+            cells.append(str(max(summary.count for summary in found.values())))
+            for threads, summary in found.items():
+                cells += group_cells(summary, scaled=threads > 1 and 1 in run.threads)
+            yield cells
+
+
+def group_cells(summary: Summary, *, scaled: bool) -> list[str]:
+    """The numbers of a group with one number of threads."""
+    cells = [share(summary.share_median), share(summary.share_least)]
+    cells += [times(summary.speedup_mean), times(summary.speedup_least)]
+    return [*cells, times(summary.scaling_median)] if scaled else cells
+
+
+def case_table(run: Run) -> Table:
+    """A row a case, under the name of its operation."""
+    grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    header, *rows = case_rows(run)
+    for number_, title in enumerate(header):
+        grid.add_column(title, justify="left" if number_ == 0 else "right", no_wrap=True)
+    grid.columns[0].max_width = 50
+    for row in rows:
+        if len(row) == 1:
+            grid.add_row(Text(row[0], style="bold cyan"))
         else:
-            cells.append(Text(f"{times(ratio)} {number(result.entries[name].error)}"))
-    return cells
+            grid.add_row(f"  {row[0]}", *row[1:])
+    return grid
 
 
-def summary(names: Sequence[str], results: Sequence[Result]) -> list[str]:
-    """Geometric means over the cases, and the shares of the copy."""
-    lines = []
-    means = {
-        name: [ratio for result in results if (ratio := result.speedup(name)) is not None]
-        for name in names
-    }
-    means["best peer"] = [best[1] for result in results if (best := result.best_peer(names))]
-    parts = [f"{name} {times(geometric_mean(r))}" for name, r in means.items() if r]
-    if parts:
-        lines.append(f"geometric mean over the cases that each does: {', '.join(parts)}")
-    shares = [result.share for result in results if result.share is not None]
-    if shares:
-        middle = statistics.median(shares)
-        lines.append(f"share of copy: median {middle:.2f}, least {min(shares):.2f}")
-    return lines
+def case_rows(run: Run) -> Iterator[list[str]]:
+    """The header, then a row a case; one of a single cell is a heading."""
+    yield ["case", "in", "threads", "time", "GB/s", "share", "error", *run.names]
+    operation = ""
+    for result in run.results:
+        if result.case.op != operation:
+            operation = result.case.op
+            yield [operation]
+        small = result.case.call
+        yield [
+            result.case.label,
+            result.level,
+            str(result.threads),
+            duration(result.seconds),
+            "-" if small else f"{result.bandwidth / 1e9:.1f}",
+            f"{result.adds:.2f} add" if result.adds is not None else share(result.share),
+            number(result.own.error),
+            *(times(result.speedup(name)) for name in run.names),
+        ]
 
 
-def geometric_mean(ratios: Sequence[float]) -> float:
-    """The mean that treats twice and half alike."""
-    return math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
+# ---- Markdown ----
+
+METHOD = """\
+A case is one operation on one array that a model has. Every contender computes it once, and is
+compared with the same result in float64; then all of them, the yardsticks among them, are timed in
+turn in one process, in a new order each round. A time is the median over the rounds of the mean of
+as many calls as fill a sample.
+
+- **share**: the bandwidth of normfast as a share of the yardstick's, which is the best of memcpy
+  (NumPy's copy), a copy by vector registers and a copy that writes past the caches, of as many
+  bytes, in the same run, with as many threads. Bytes are the fewest that the operation must move:
+  each input read once and each output written once; x twice where the data of one statistic (a
+  plane set, a group, a strip of columns a cache line wide) does not fit in L2, and so must come
+  from memory again before the first result. The yardstick of `mean_var`, which writes nothing, is
+  the best of these copies, NumPy's sum and NumPy's largest value of as many bytes. That of a
+  single row is `np.add` of the row: the cost of a call.
+- **in**: the smallest cache of one core that holds everything the case reads and writes.
+- **peers**: their time by that of normfast, so above 1 normfast is faster. Those that write into
+  given memory are compared with normfast doing so, those that allocate their result with normfast
+  allocating. torch in inference mode, onnxruntime with its memory bound, jax compiled, NumPy in
+  two passes without a needless array, scikit-learn without its checks of the input. A peer that
+  lacks a case, or is wrong in it, has no number; NumPy and scikit-learn have one thread.
+- **best peer**: the fastest of them in each case; its geometric mean over the cases, and the least.
+- **1 thread**: the median of the time with one thread by that with several.
+- **error**: the largest |y - exact| / max(1, |y|), of unit vectors relative."""
+
+
+def to_markdown(run: Run, plots: Sequence[tuple[str, str]] = ()) -> str:
+    """The page: conditions, groups, promises, method, every case. ``plots``: titles and files."""
+    conditions = run.conditions
+    parts = [
+        "# Benchmarks",
+        f"```sh\n{conditions['command']}\n```",
+        f"{machine(conditions)}. {versions(conditions)}. {conditions['time'][:10]}.",
+        *warning(conditions),
+        "## By group",
+        markdown_table(group_rows(run)),
+        *(f"![{title}]({file})" for title, file in plots),
+        "## Promises",
+        markdown_table(promise_rows(run)),
+        "## Against each peer",
+        markdown_table(peer_rows(run)),
+        "## How it is measured",
+        METHOD,
+        "## Every case",
+        markdown_table(case_rows(run)),
+        *(f"- {line}" for line in failures(run)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def promise_rows(run: Run) -> Iterator[list[str]]:
+    """A row a promise and number of threads."""
+    yield ["promise", "threads", "promised", "measured", "", "behind it"]
+    for threads in run.threads:
+        for promise in promises(run, threads):
+            yield [
+                promise.text,
+                str(threads),
+                f"{'<=' if promise.at_most else '>='} {promise.bound}",
+                f"{promise.measured:.2f}",
+                "kept" if promise.kept else "**missed**",
+                promise.culprit,
+            ]
+
+
+def peer_rows(run: Run) -> Iterator[list[str]]:
+    """A row a peer."""
+    yield ["peer", *(f"threads: {threads}" for threads in run.threads)]
+    means = {threads: by_peer(run, threads) for threads in run.threads}
+    for name in run.names:
+        cells = []
+        for threads in run.threads:
+            mean, count = means[threads].get(name, (None, 0))
+            cells.append("-" if mean is None else f"{times(mean)} ({count} cases)")
+        yield [name, *cells]
+
+
+def markdown_table(rows: Iterator[list[str]]) -> str:
+    """A table; headings of one cell become bold."""
+    header, *body = rows
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1)]
+    lines += [[f"**{row[0].strip()}**"] if len(row) == 1 else row for row in body]
+    return "\n".join(f"| {' | '.join(cell.strip() for cell in line)} |" for line in lines)
+
+
+def write(file: Path, text: str) -> None:
+    """Write a whole text file."""
+    file.write_text(text, "utf-8")
+
+
+# ---- numbers ----
+
+
+def share(value: float | None) -> str:
+    """Two digits."""
+    return "-" if value is None else f"{value:.2f}"
 
 
 def duration(seconds: float) -> str:
@@ -198,8 +291,10 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def times(ratio: float) -> str:
+def times(ratio: float | None) -> str:
     """A ratio in at most four signs and the x."""
+    if ratio is None:
+        return "-"
     return f"{ratio:.{2 if ratio < 9.995 else 1 if ratio < 99.95 else 0}f}x"
 
 
@@ -210,57 +305,6 @@ def number(error: float | None) -> str:
     return f"{error:.0e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
-def describe(
-    core: Mapping[str, Any], threads: int, rounds: int, others: float | None
-) -> dict[str, Any]:
-    """The conditions of a run: what else someone must have to get the same numbers."""
-    installed = {name: version for name, version in peers.versions().items() if version}
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": core["cpu"],
-        "isa": core["isa"],
-        "caches": core["caches"],
-        "threads": threads,
-        "rounds": rounds,
-        "cpus_used_by_others": others,
-        "openmp": core["openmp"],
-        "platform": platform.platform(),
-        "versions": {"normfast": core["version"], "python": platform.python_version()} | installed,
-    }
-
-
-def to_json(conditions: Mapping[str, Any], names: Sequence[str], results: Sequence[Result]) -> str:
-    """All numbers; seconds are those of one call, a value a round."""
-    cases = [
-        {
-            **asdict(result.case),
-            "level": result.level,
-            "bytes": result.moved,
-            "bytes_of_a_copy": result.copied,
-            "promise": result.promise,
-            "kept": result.kept,
-            "gigabytes_per_second": result.moved / result.seconds / 1e9,
-            "share_of_copy": result.share,
-            "calls_of_add": result.adds,
-            "speedup": {name: result.speedup(name) for name in names},
-            "contenders": {name: entry_dict(entry) for name, entry in result.entries.items()},
-            "yardsticks": {name: entry_dict(entry) for name, entry in result.yardsticks.items()},
-            "notes": dict(result.notes),
-        }
-        for result in results
-    ]
-    return json.dumps({"schema": SCHEMA, "conditions": conditions, "cases": cases}, indent=1) + "\n"
-
-
-def entry_dict(entry: Entry) -> dict[str, Any]:
-    """One statement; an error that is not finite becomes text, which JSON can hold."""
-    error = entry.error
-    return {
-        "statement": entry.statement,
-        "fresh": entry.fresh,
-        "error": error if error is None or math.isfinite(error) else str(error),
-        "median": entry.timing.median,
-        "minimum": entry.timing.minimum,
-        "calls": entry.timing.calls,
-        "seconds": entry.timing.seconds,
-    }
+def size(count: int) -> str:
+    """A cache size as people write it."""
+    return f"{count >> 20} MiB" if count >= 1 << 20 else f"{count >> 10} KiB"

@@ -62,7 +62,7 @@ def prepare(ort: Any, problem: Problem, threads: int) -> Contender | None:
     if not problem.x.flags.c_contiguous:  # which a tensor of this runtime has to be
         bound["x"] = np.empty_like(problem.x, order="C")
         names |= {"np": np, "x": problem.x, "packed": bound["x"]}
-        statement = "np.copyto(packed, x); run(binding)"
+        statement = "np.copyto(packed, x), run(binding)"
     for name, array in bound.items():
         tensor, where = tensor_of(ort, array)
         binding.bind_ortvalue_input(name, tensor)

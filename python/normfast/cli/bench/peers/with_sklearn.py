@@ -27,8 +27,9 @@ def prepare(preprocessing: Any, problem: Problem) -> Contender | None:
         return None
     names = {"preprocessing": preprocessing, "x": problem.x}
     match case.op, problem.axes:
-        case "standardize", (axis,):
-            return Contender(f"preprocessing.scale(x, axis={axis})", names, fresh=True)
+        case "standardize", (0,):
+            names["scaler"] = preprocessing.StandardScaler()
+            return Contender("scaler.fit_transform(x)", names, fresh=True)
         case "normalize", (1,):
             return Contender("preprocessing.normalize(x)", names, fresh=True)
     return None

@@ -47,8 +47,9 @@ def prepare(torch: Any, problem: Problem, threads: int) -> Contender | None:
         names |= {name: names[name].float().reshape(-1, 1, 1) for name in ("mean", "std")}
     if case.op == "normalize":
         names["y"] = tensor(problem.y)
-    axis = problem.axes[0] if problem.axes else 0
-    names |= {"axes": problem.axes, "C": case.shape[axis], "groups": case.options.num_groups}
+    names |= {"axes": problem.axes, "groups": case.options.num_groups}
+    if case.op in ("layer_norm", "rms_norm"):
+        names["C"] = case.shape[problem.axes[-1]]
 
     def standardize(x: Any, axes: tuple[int, ...]) -> Any:
         std, mean = torch.std_mean(x, axes, correction=0, keepdim=True)
