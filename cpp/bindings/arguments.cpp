@@ -452,11 +452,13 @@ Result::Result(Arguments& arguments, const char* name, py::handle out, const Vie
     order[k] = axis;
   }
   int64_t step = size_of(type);
+  bool c_order = true;  // which NumPy makes faster
   for (int k = like.ndim - 1; k >= 0; --k) {
     strides[order[k]] = step;
     step *= std::max<int64_t>(like.shape[order[k]], 1);
+    c_order &= order[k] == k;
   }
-  array_ = new_array(number_of(type), like.ndim, like.shape, strides);
+  array_ = new_array(number_of(type), like.ndim, like.shape, c_order ? nullptr : strides);
   view.dtype = type;
   fill_view(array_, view);
 }

@@ -4,6 +4,7 @@
 
 #include "arguments.hpp"
 #include "core_info.hpp"
+#include "fastcall.hpp"
 
 namespace normfast::python {
 namespace {
@@ -387,13 +388,21 @@ py::object normalize_image(Handle image_, Handle mean_, Handle std_, Handle scal
   return y.take();
 }
 
+PyMethodDef methods[] = {
+    method<mean_var>("mean_var"),           method<layer_norm>("layer_norm"),
+    method<rms_norm>("rms_norm"),           method<batch_norm>("batch_norm"),
+    method<instance_norm>("instance_norm"), method<group_norm>("group_norm"),
+    method<normalize>("normalize"),         method<weight_norm>("weight_norm"),
+    method<standardize>("standardize"),     method<normalize_image>("normalize_image"),
+    {nullptr, nullptr, 0, nullptr},
+};
+
 }  // namespace
 }  // namespace normfast::python
 
 namespace py = pybind11;
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
-  namespace np = normfast::python;
   py::register_exception_translator([](std::exception_ptr error) {
     try {
       if (error) std::rethrow_exception(error);
@@ -404,15 +413,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     }
   });
   m.attr("__version__") = NORMFAST_VERSION;
-  np::define_info(m);
-  m.def("mean_var", np::mean_var);
-  m.def("layer_norm", np::layer_norm);
-  m.def("rms_norm", np::rms_norm);
-  m.def("batch_norm", np::batch_norm);
-  m.def("instance_norm", np::instance_norm);
-  m.def("group_norm", np::group_norm);
-  m.def("normalize", np::normalize);
-  m.def("weight_norm", np::weight_norm);
-  m.def("standardize", np::standardize);
-  m.def("normalize_image", np::normalize_image);
+  normfast::python::define_info(m);
+  if (PyModule_AddFunctions(m.ptr(), normfast::python::methods) != 0) {
+    throw py::error_already_set();
+  }
 }

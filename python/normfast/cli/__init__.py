@@ -18,6 +18,7 @@ REQUIREMENTS: Final = {
     "rich": "'normfast[cli]'",
     "PIL": "'normfast[cli]'",
     "ml_dtypes": "ml_dtypes",
+    "matplotlib": "'normfast[plot]'",
 }
 INTERRUPTED: Final = 130  # as a shell reports it
 
@@ -68,8 +69,13 @@ def run(options: argparse.Namespace) -> int:
             filter=options.filter,
             threads=options.threads,
             rounds=options.rounds,
-            json=options.json,
             peers=options.peers,
+            shapes=options.shapes,
+            load=options.load,
+            json=options.json,
+            markdown=options.markdown,
+            plot=options.plot,
+            compare=options.compare,
         )
     )
 
@@ -84,25 +90,60 @@ def parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser(
         "bench",
-        help="every operation against NumPy, PyTorch, ONNX Runtime and a plain copy",
-        description="Check, then time, every operation on shapes from real models. Exits with 1 "
-        "if a result of normfast is less exact than promised.",
+        help="every operation against NumPy, PyTorch, ONNX Runtime, JAX and a plain copy",
+        description="Check, then time, every operation on arrays of real models. Exits with 1 "
+        "if a result of normfast is less exact than promised, or a case slower than in --compare.",
     )
-    bench.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    bench.add_argument(
+        "--quick",
+        action="store_true",
+        help="two minutes instead of fifteen: shorter rounds; without --filter and --shapes one "
+        "case of each kind",
+    )
     bench.add_argument(
         "--filter", default="", metavar="TEXT", help="only cases whose name has all these words"
     )
-    bench.add_argument("--threads", type=positive, metavar="N", help="threads for everyone")
-    bench.add_argument("--rounds", type=positive, metavar="N", help="interleaved rounds a case")
     bench.add_argument(
-        "--json", type=Path, metavar="FILE", help="write machine, versions and all numbers"
+        "--threads",
+        type=positives,
+        metavar="N,M",
+        help="numbers of threads for everyone (default: 1, and all)",
     )
+    bench.add_argument("--rounds", type=positive, metavar="N", help="interleaved rounds a case")
     bench.add_argument(
         "--peers",
         type=names,
         metavar="A,B",
-        help="compare with these only: numpy, torch, onnxruntime, opencv (default: those that are "
-        "installed)",
+        help="compare with these only: numpy, torch, onnxruntime, jax, scikit-learn, opencv "
+        "(default: those that are installed)",
+    )
+    bench.add_argument(
+        "--shapes",
+        type=Path,
+        metavar="FILE.toml",
+        help="cases of a model of your own, written as those in normfast/cli/bench/shapes",
+    )
+    bench.add_argument(
+        "--load", type=Path, metavar="FILE.json", help="report an earlier run, time nothing"
+    )
+    bench.add_argument(
+        "--json", type=Path, metavar="FILE", help="write machine, versions and all numbers"
+    )
+    bench.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write a page with a table of every case"
+    )
+    bench.add_argument(
+        "--plot",
+        type=Path,
+        metavar="DIR",
+        help="draw shares of the copy and speed-ups (needs matplotlib)",
+    )
+    bench.add_argument(
+        "--compare",
+        type=Path,
+        metavar="OLD.json",
+        help="tell which cases got slower than in an earlier run, measured by the yardsticks of "
+        "both, and exit with 1 if any did",
     )
 
     apply = commands.add_parser(
@@ -121,6 +162,11 @@ def positive(text: str) -> int:
     if value < 1:
         raise ValueError
     return value
+
+
+def positives(text: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1, separated by commas."""
+    return tuple(positive(word) for word in text.split(","))
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -115,15 +115,15 @@ def load(text: str, source: str) -> list[Case]:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{source}: {error}") from None
-    cases = []
-    model = content.get("model")
+    cases: list[Case] = []
+    model = str(content.get("model", ""))
     for number, entry in enumerate(content.get("cases", []), 1):
         try:
             cases += expand(model, entry)
         except (KeyError, TypeError, ValueError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
             raise ValueError(f"{source}: case {number}: {reason}") from None
-    if not isinstance(model, str) or not cases:
+    if not model or not cases:
         raise ValueError(f"{source}: expected a model and at least one case")
     return cases
 
@@ -160,9 +160,7 @@ def expand(model: str, entry: Mapping[str, Any]) -> Iterator[Case]:
         yield Case(op, name, placed, options, call, dtype, out_dtype, layout)
 
 
-def options_of(
-    variant: Mapping[str, Any], ndim: int, channel_axis: int, *, last: bool
-) -> Options:
+def options_of(variant: Mapping[str, Any], ndim: int, channel_axis: int, *, last: bool) -> Options:
     """A variant, its axes moved with the channels where those are last."""
     unknown = variant.keys() - {field.name for field in fields(Options)} | (
         variant.keys() & {"channel_axis"}
@@ -196,7 +194,10 @@ def load_all() -> tuple[Case, ...]:
 
 def load_file(path: Path) -> tuple[Case, ...]:
     """The cases of a user's own file."""
-    return tuple(load(path.read_text("utf-8"), path.name))
+    try:
+        return tuple(load(path.read_text("utf-8"), path.name))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
 
 
 CASES: Final = load_all()

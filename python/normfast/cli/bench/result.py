@@ -3,7 +3,7 @@
 import json
 import math
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,10 +74,10 @@ class Result:
         """A small call in calls of np.add; None for the others."""
         return self.seconds / self.yardstick[1].timing.median if self.case.call else None
 
-    def ratio_to_yardstick(self, time: Any) -> float:
+    def ratio_to_yardstick(self, time: Callable[[Timing], float]) -> float:
         """The bandwidth as a share of the yardstick's, by ``time`` of the timings of both."""
         best = max(entry.moved / time(entry.timing) for entry in self.yardsticks.values())
-        return float(self.own.moved / time(self.own.timing) / best)
+        return self.own.moved / time(self.own.timing) / best
 
     @property
     def kept(self) -> bool:
@@ -212,12 +212,12 @@ def result_of(written: Mapping[str, Any]) -> Result:
         shape=tuple(written["shape"]),
         options=Options(**given),
     )
-    groups = (
+    contenders, yardsticks = (
         {name: entry_of(entry) for name, entry in written[group].items()}
         for group in ("contenders", "yardsticks")
     )
-    facts = (written[name] for name in ("threads", "level", "working_set", "promise"))
-    return Result(case, *facts, *groups, written["notes"])
+    facts = {name: written[name] for name in ("threads", "level", "working_set", "promise")}
+    return Result(case, **facts, entries=contenders, yardsticks=yardsticks, notes=written["notes"])
 
 
 def entry_of(written: Mapping[str, Any]) -> Entry:

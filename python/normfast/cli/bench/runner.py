@@ -32,7 +32,7 @@ class Runner:
     patience: float
 
     def run(self, case: Case) -> Iterator[Result]:
-        """Check, then time, with each number of threads; a small call leaves them to the library."""
+        """Check, then time, for each number of threads; a small call leaves it to the library."""
         problem = prepare(case)
         exact = reference(problem)
         for threads in self.threads[:1] if case.call else self.threads:

@@ -28,7 +28,7 @@ def prepare(problem: Problem, threads: int, pool: ThreadPoolExecutor) -> dict[st
 
 
 def copies(problem: Problem, threads: int, pool: ThreadPoolExecutor) -> dict[str, Contender]:
-    """memcpy (which is NumPy's copy), a copy by vectors, and one that writes past the caches.
+    """Copies by memcpy (which is NumPy's), by vectors, and by stores that pass the caches.
 
     x is copied to y, which are as far away as what is measured; where the case moves more or
     less than x and y of the same size, it is other memory of as many bytes in all.
@@ -38,8 +38,12 @@ def copies(problem: Problem, threads: int, pool: ThreadPoolExecutor) -> dict[str
     if not source.nbytes == target.nbytes == half or not source.flags.c_contiguous:
         source, target = (np.full(half, fill, np.uint8) for fill in (1, 0))
     names = {
-        **{"np": np, "copy": _core.copy, "threads": threads},
-        **{"x": source, "y": target, "split": in_threads(np.copyto, threads, pool)},
+        "np": np,
+        "copy": _core.copy,
+        "split": in_threads(np.copyto, threads, pool),
+        "x": source,
+        "y": target,
+        "threads": threads,
     }
     ways = {
         "np.copyto": "np.copyto(y, x)",
@@ -92,6 +96,5 @@ def bytes_of_a_copy(problem: Problem) -> int:
     In whole float32 on both sides.
     """
     more = any(array.shape == problem.x.shape for array in problem.companions.values())
-    if more or problem.x.nbytes != problem.y.nbytes or not problem.x.flags.c_contiguous:
-        return problem.working_set // 8 * 8
-    return 2 * problem.x.nbytes
+    same = problem.x.nbytes == problem.y.nbytes and problem.x.flags.c_contiguous
+    return (problem.working_set if more or not same else 2 * problem.x.nbytes) // 8 * 8

@@ -31,8 +31,8 @@ LIBRARIES: Final = {
 }
 
 
-def load(names: Sequence[str] | None, stack: ExitStack) -> list[Peer]:
-    """The named peers, or all that are installed; ``stack`` undoes their settings."""
+def check(names: Sequence[str] | None) -> None:
+    """ValueError where a named peer is unknown or missing."""
     unknown = [name for name in names or () if name not in LIBRARIES]
     if unknown:
         raise ValueError(f"no peer is called {unknown[0]!r}; there are {', '.join(LIBRARIES)}")
@@ -41,6 +41,12 @@ def load(names: Sequence[str] | None, stack: ExitStack) -> list[Peer]:
     if missing:
         distribution = LIBRARIES[missing[0]].distribution
         raise ValueError(f"{missing[0]} is not installed: pip install {distribution}")
+
+
+def load(names: Sequence[str] | None, stack: ExitStack) -> list[Peer]:
+    """The named peers, or all that are installed; ``stack`` undoes their settings."""
+    check(names)
+    found = versions()
     chosen = [
         library.module
         for name, library in LIBRARIES.items()

@@ -50,9 +50,7 @@ def prepare(jax: Any, device: Any, problem: Problem) -> Contender | None:
     if "where" in problem.companions:
         return None
     arrays: dict[str, Array] = {"x": problem.x.reshape(problem.view), **problem.companions}
-    arrays |= {
-        name: value.reshape(problem.param_shape) for name, value in problem.params.items()
-    }
+    arrays |= {name: value.reshape(problem.param_shape) for name, value in problem.params.items()}
     if case.op == "normalize_image":
         arrays |= {name: arrays[name].astype(np.float32) for name in ("mean", "std")}
     with jax.enable_x64(problem.x.dtype == np.float64):
@@ -106,16 +104,15 @@ def function(jax: Any, jnp: Any, problem: Problem) -> Callable[[dict[str, Any]],
                 mean, var = moments(x)
                 y = (x - mean) / jnp.sqrt(var)
             case _:
-                mean, var = params.get("running_mean"), params.get("running_var")
-                if mean is None or options.training:
-                    given_mean, given_var = mean, var
-                    mean, var = moments(x)
-                    if options.training:
-                        unbiased = var * (x.size / mean.size / (x.size / mean.size - 1))
-                        more = (
-                            0.9 * given_mean + 0.1 * mean,
-                            0.9 * given_var + 0.1 * unbiased,
-                        )
+                mean, var = moments(x)
+                if options.training:
+                    n = x.size / mean.size
+                    more = (
+                        0.9 * params["running_mean"] + 0.1 * mean,
+                        0.9 * params["running_var"] + 0.1 * var * (n / (n - 1)),
+                    )
+                elif case.op == "batch_norm":
+                    mean, var = params["running_mean"], params["running_var"]
                 y = (x - mean) * jax.lax.rsqrt(var + options.eps)
         y = y * params.get("weight", 1) + params.get("bias", 0)
         y = y + params["add"].reshape(y.shape) if options.add else y

@@ -13,9 +13,7 @@ def load(stack: ExitStack) -> Peer:
     """Import scikit-learn and switch its checks off; it has one thread here."""
     sklearn: Any = import_module("sklearn")
     preprocessing: Any = import_module("sklearn.preprocessing")
-    stack.enter_context(
-        sklearn.config_context(assume_finite=True, skip_parameter_validation=True)
-    )
+    stack.enter_context(sklearn.config_context(assume_finite=True, skip_parameter_validation=True))
     return Peer("scikit-learn", lambda problem, _: prepare(preprocessing, problem))
 
 
