@@ -374,7 +374,7 @@ def batch_norm(
     Parameters
     ----------
     x : array of float32, float64, float16 or bfloat16
-        (N, C, ...) by default; any number of axes from 2.
+        (N, C, ...) by default; any number of axes from 1 (in training from 2).
     running_mean, running_var : array of floats, shape (C,), or None
         Evaluation needs both; training takes both, which it updates, or neither.
     weight, bias : array of float32, float64, float16 or bfloat16, shape (C,), optional

@@ -194,3 +194,26 @@ def test_asking_for_statistics_changes_nothing(name: str, dtype: np.dtype) -> No
     mean, var = np.zeros(70), np.ones(70)
     y, *_ = nf.batch_norm(x, mean.copy(), var.copy(), training=training, return_stats=True)
     assert_same_bits(nf.batch_norm(x, mean, var, training=training), y)
+
+
+@pytest.mark.parametrize("name", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_larger_than_the_cache_have_the_bits_of_those_in_place(
+    name: str, threads: int
+) -> None:
+    """They are written past the cache, but never in place."""
+    unit = np.dtype(name).itemsize
+    size = (_core.info()["caches"]["L3"] or 2**25) // (2 * unit) + 2**17
+    if size * unit > 2**28:
+        pytest.skip("this processor's last cache holds more than 256 MiB")
+    x = np.resize(np.arange(10007) % 613 - 300, size).astype(name)
+    memory = np.zeros(size + 1, name)
+    for shape in ((size // 771, 771), (size // 392, 8, 49), (1, size // 49, 49)):
+        for axis in (-1, 0, (0, 2)[: len(shape) - 1]):
+            data = x[: np.prod(shape)].reshape(shape)
+            out = memory[1 : 1 + data.size].reshape(shape)  # no multiple of a vector
+            nf.layer_norm(data, axis=axis, out=out, num_threads=threads)
+            expected = data.copy()
+            nf.layer_norm(expected, axis=axis, out=expected, num_threads=threads)
+            assert_same_bits(out, expected)
+    assert memory[0] == 0
