@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,37 +14,126 @@ import pytest
 
 pytest.importorskip("rich", reason="the command line needs rich")
 
+from rich.console import Console
+
 from normfast.cli import bench, main
-from normfast.cli.bench import report, yardstick
-from normfast.cli.bench.cases import CASES, Case, Options
+from normfast.cli.bench import compare, report, yardstick
+from normfast.cli.bench.cases import CASES, LAYOUTS, OPERATIONS, Case, Options, load
+from normfast.cli.bench.contender import Contender
 from normfast.cli.bench.measure import Timing, calls_in, measure
 from normfast.cli.bench.neighbours import busy_seconds
 from normfast.cli.bench.peers import with_normfast, with_numpy
 from normfast.cli.bench.peers.onnx_model import one_node_model
-from normfast.cli.bench.problem import Problem, geometry, prepare
+from normfast.cli.bench.problem import Problem, geometry, prepare, touched
 from normfast.cli.bench.reference import PROMISE, reference
-from normfast.cli.bench.report import Entry, Result
+from normfast.cli.bench.result import Entry, Result, Run, describe, from_json, to_json
+from normfast.cli.bench.summary import geometric_mean, promises, scaling, summarize
+
+# ---- cases ----
 
 
 def test_filter_wants_all_words_in_any_case() -> None:
-    chosen = bench.select(CASES, "NHWC batch_norm Training")
+    chosen = bench.select(CASES, "LAST batch_norm Training")
     assert chosen
-    assert all("NHWC" in c.name and "training" in c.name for c in chosen)
+    assert all(c.layout == "channels last" and c.options.training for c in chosen)
     assert len({case.title for case in CASES}) == len(CASES)
+
+
+def test_cases_cover_every_operation_layout_and_float() -> None:
+    assert {case.op for case in CASES} == set(OPERATIONS)
+    assert {case.layout for case in CASES} == set(LAYOUTS)
+    assert {case.dtype for case in CASES} >= {"float32", "float64", "float16", "bfloat16", "uint8"}
+    # A large case of halves is compared with the same case of float32.
+    halves = [case for case in CASES if case.dtype == "bfloat16" and math.prod(case.shape) > 1e7]
+    twins = {dataclasses.replace(case, dtype="float32") for case in halves}
+    assert halves
+    assert twins <= set(CASES)
+
+
+ENTRY = """
+model = "mine"
+[[cases]]
+op = "layer_norm"
+name = "stage"
+shape = [2, 6, 4, 5]
+"""
+
+
+def test_an_entry_is_the_product_of_its_layouts_dtypes_and_variants() -> None:
+    more = """
+    layouts = ["channels first", "channels last"]
+    dtypes = ["float32", "float16"]
+    variants = [{ axis = 1 }, { axis = [1, 3], residual = true }]
+    """
+    cases = load(ENTRY + more, "mine.toml")
+    assert len(cases) == 8
+    first, last = (
+        next(c for c in cases if c.layout == layout and c.options.residual)
+        for layout in ("channels first", "channels last")
+    )
+    assert (first.shape, first.options.axis) == ((2, 6, 4, 5), (1, 3))
+    assert (last.shape, last.options.axis) == ((2, 4, 5, 6), (-1, 2))
+    assert last.options.channel_axis == -1
+    assert last.title == "layer_norm mine stage, residual, channels last"
+    assert cases[-1].title.endswith("channels last, float16")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = ", "mine.toml: "),
+        ('model = "mine"', "expected a model and at least one case"),
+        (ENTRY + 'layout = "sliced"', "case 1: unknown key 'layout'"),
+        (ENTRY + 'layouts = ["NCHW"]', "case 1: 'NCHW' is none of contiguous, channels first"),
+        (ENTRY + 'dtypes = ["float"]', "case 1: 'float' is none of float32"),
+        (ENTRY + "variants = [{ axes = 1 }]", "case 1: unknown option 'axes'"),
+        (ENTRY.replace("layer_norm", "norm"), "case 1: 'norm' is none of mean_var"),
+        (ENTRY.replace("[2,", "[0,"), r"case 1: shape is \[0, 6, 4, 5\], expected"),
+        (ENTRY.replace("name", "title"), "unknown key 'title'"),
+        (ENTRY.replace('op = "layer_norm"', ""), "no 'op'"),
+    ],
+)
+def test_a_wrong_file_of_shapes_is_told_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        load(text, "mine.toml")
+    assert str(error.value).startswith("mine.toml: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_quick_run_has_every_operation_and_layout_and_few_cases() -> None:
+    chosen = bench.one_of_each_kind(CASES)
+    assert len(chosen) < len(CASES) * 2 / 3
+    assert {case.op for case in chosen} == set(OPERATIONS)
+    assert {case.layout for case in chosen} == set(LAYOUTS)
+
+
+@pytest.mark.parametrize(
+    ("layout", "strides", "bytes_"),
+    [("contiguous", (40, 4), 240), ("sliced", (80, 4), 240), ("stepped", (80, 8), 480)],
+)
+def test_strided_arrays_have_the_same_values_elsewhere(
+    layout: str, strides: tuple[int, ...], bytes_: int
+) -> None:
+    problem = prepare(Case("layer_norm", "", (6, 10), layout=layout))
+    assert problem.x.strides == strides
+    assert problem.y.flags.c_contiguous
+    assert touched(problem.x) == bytes_
+    assert problem.traffic(1 << 20) == bytes_ + 240 + 2 * 40
 
 
 # ---- every statement does its operation ----
 
 
 def small(case: Case) -> Case:
-    """The same case on few elements: channels as they are, up to 64, other axes up to 5."""
+    """The same case on few elements: up to 64 channels in up to 16 groups, other axes up to 5."""
     channel = case.options.channel_axis % len(case.shape)
     limits = (64 if axis == channel else 5 for axis in range(len(case.shape)))
-    return dataclasses.replace(case, shape=tuple(map(min, case.shape, limits)))
+    options = dataclasses.replace(case.options, num_groups=min(case.options.num_groups, 16))
+    return dataclasses.replace(case, shape=tuple(map(min, case.shape, limits)), options=options)
 
 
 # What others may differ by: torch rounds the sum with a residual before it is normalised.
-TOLERANCE = {"float32": 1e-5, "float16": 3e-3, "bfloat16": 3e-2}
+TOLERANCE = {"float32": 1e-5, "float64": 1e-13, "float16": 3e-3, "bfloat16": 3e-2}
 
 
 def prepared(case: Case) -> Problem:
@@ -60,23 +151,31 @@ def test_every_contender_computes_the_operation(case: Case) -> None:
         for result in problem.results:
             result.fill(0)
         assert exact.error(contender.run()) <= PROMISE[case.result_dtype]
-    numpy = with_numpy.prepare(problem).run()
-    assert exact.error(numpy) <= TOLERANCE[case.result_dtype]
-    assert all(result.dtype == problem.y.dtype for result in numpy) or case.op == "mean_var"
+    numpy = with_numpy.prepare(problem)
+    assert numpy is not None
+    results = numpy.run()
+    assert exact.error(results) <= TOLERANCE[case.result_dtype]
+    assert all(result.dtype == problem.y.dtype for result in results) or case.op == "mean_var"
 
 
 @pytest.mark.parametrize(
     ("name", "imported"),
-    [("torch", "torch"), ("onnxruntime", "onnxruntime"), ("opencv", "cv2")],
+    [
+        ("torch", "torch"),
+        ("onnxruntime", "onnxruntime"),
+        ("jax", "jax"),
+        ("scikit-learn", "sklearn"),
+        ("opencv", "cv2"),
+    ],
 )
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_every_peer_computes_the_operation(name: str, imported: str, dtype: str) -> None:
     pytest.importorskip(imported, reason=f"{name} is not installed")
     with ExitStack() as stack:
-        (peer,) = bench.peers.load([name], 1, stack)
+        (peer,) = bench.peers.load([name], stack)
         for case in (small(case) for case in CASES if case.result_dtype == dtype):
             problem = prepared(case)
-            if (contender := peer.prepare(problem)) is not None:
+            if (contender := peer.prepare(problem, 1)) is not None:
                 error = reference(problem).error(contender.run())
                 assert error <= TOLERANCE[dtype], case.title
 
@@ -88,18 +187,33 @@ def test_no_peer_leaves_out_what_a_case_asks_for() -> None:
         Case("layer_norm", "missing", (4, 8), Options(axis=(-1,), where="missing")),
         Case("batch_norm", "add", (4, 8, 3), Options(add=True)),
         Case("batch_norm", "relu", (4, 8, 3), Options(activation="relu")),
+        Case("group_norm", "silu", (4, 8, 3), Options(activation="silu", num_groups=2)),
+        Case("layer_norm", "eps", (4, 8), Options(eps=0.1)),
+        Case("instance_norm", "eps", (4, 8, 3), Options(eps=0.1)),
+        Case("layer_norm", "stepped", (4, 8), layout="stepped"),
+        Case("rms_norm", "residual", (2, 4, 8), Options(residual=True), dtype="float16"),
         Case("normalize_image", "", (4, 5, 3), Options(channel_axis=-1), dtype="uint8",
              out_dtype="float16"),
     ]  # fmt: skip
     with ExitStack() as stack:
-        for peer in bench.peers.load(None, 1, stack):
+        for peer in bench.peers.load(None, stack):
             for case in extended:
                 problem = prepare(case)
-                contender = peer.prepare(problem)
+                contender = peer.prepare(problem, 2)
                 if contender is not None:
                     results = contender.run()
                     error = reference(problem).error(results)
                     assert error <= TOLERANCE[case.result_dtype], (peer.name, case.title)
+
+
+def test_what_peers_change_is_put_back() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    before = torch.get_num_threads(), os.sched_getaffinity(0)
+    problem = prepare(Case("layer_norm", "", (4, 8)))
+    with ExitStack() as stack:
+        for peer in bench.peers.load(None, stack):
+            peer.prepare(problem, before[0] + 1 if peer.name == "torch" else 1)
+    assert (torch.get_num_threads(), os.sched_getaffinity(0)) == before
 
 
 def test_cases_of_bfloat16_are_left_out_where_that_type_is_missing(
@@ -107,10 +221,12 @@ def test_cases_of_bfloat16_are_left_out_where_that_type_is_missing(
 ) -> None:
     monkeypatch.setattr(bench, "find_spec", lambda _: None)
     results: list[Result] = []
-    monkeypatch.setattr(report, "print_results", lambda *args: results.extend(args[3]))
+    monkeypatch.setattr(report, "print_run", lambda _, run: results.extend(run.results))
     words = "rms residual Llama 8 tokens"
-    assert main(["bench", "--quick", "--rounds", "1", "--filter", words, "--peers", "numpy"]) == 0
+    quick = ["--quick", "--rounds", "1", "--threads", "2,1", "--peers", "numpy"]
+    assert main(["bench", *quick, "--filter", words]) == 0
     assert {result.case.dtype for result in results} == {"float32", "float16"}
+    assert [result.threads for result in results] == [2, 1, 2, 1]
     assert "no cases of bfloat16 without ml_dtypes" in capsys.readouterr().err
 
 
@@ -191,16 +307,24 @@ def test_onnx_model_runs() -> None:
     np.testing.assert_allclose(y, x / x.sum(-1, keepdims=True), rtol=1e-6)
 
 
-def test_a_peer_that_fails_becomes_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Problem) -> None:
+def test_a_peer_that_fails_or_is_wrong_becomes_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("no kernel\nfor this")
 
-    peer = SimpleNamespace(name="broken", prepare=fail)
-    monkeypatch.setattr(bench.peers, "load", lambda *_: [peer])
+    def other(problem: Problem, _: int) -> Contender:
+        return Contender("x", {"x": problem.x})
+
+    libraries = [
+        SimpleNamespace(name="broken", prepare=fail),
+        SimpleNamespace(name="wrong", prepare=other),
+    ]
+    monkeypatch.setattr(bench.peers, "load", lambda *_: libraries)
     results: list[Result] = []
-    monkeypatch.setattr(report, "print_results", lambda *args: results.extend(args[3]))
+    monkeypatch.setattr(report, "print_run", lambda _, run: results.extend(run.results))
     assert main(["bench", "--quick", "--filter", "rms single"]) == 0
-    assert results[0].notes == {"broken": "no kernel"}
+    notes = results[0].notes
+    assert notes["broken"] == "no kernel"
+    assert notes["wrong"].startswith("not timed, as its result is wrong by ")
     assert results[0].entries.keys() == {"normfast"}
 
 
@@ -292,11 +416,31 @@ def test_what_is_read_and_written_beside_x_counts() -> None:
 def test_the_copy_moves_as_many_bytes_as_the_case(case: Case, moved: int) -> None:
     problem = prepare(case)
     assert yardstick.bytes_of_a_copy(problem) == moved
+    with ThreadPoolExecutor(2) as pool:
+        copies = yardstick.copies(problem, 2, pool)
+        assert copies.keys() >= {"np.copyto", "vector copy", "non-temporal copy"}
+        for copy in copies.values():
+            copy.names["y"].fill(0)
+            copy.run()
+            np.testing.assert_array_equal(copy.names["y"], copy.names["x"])
+            assert copy.names["x"].nbytes + copy.names["y"].nbytes == copy.moved == moved
+
+
+def test_large_copies_and_reads_are_split_among_the_threads() -> None:
+    problem = prepare(Case("mean_var", "", (600, 1000)))
+    with ThreadPoolExecutor(2) as pool:
+        ways = yardstick.prepare(problem, 2, pool)
+        problem.y.fill(0)
+        ways["np.copyto in threads"].run()
+        np.testing.assert_array_equal(problem.y, problem.x)
+        assert ways["sum"].statement == "split_sum(x)"
+        assert ways["sum"].moved == ways["max"].moved == problem.x.nbytes
+        ways["max"].run()
+        called: list[int] = []
+        yardstick.in_threads(lambda part: called.append(part.size), 2, pool)(problem.x)
+    assert called == [300000, 300000]
     with ThreadPoolExecutor(1) as pool:
-        (copy,) = yardstick.copies(problem, 1, pool).values()
-    copy.run()
-    np.testing.assert_array_equal(copy.names["y"], copy.names["x"])
-    assert copy.names["x"].nbytes + copy.names["y"].nbytes == moved
+        assert yardstick.reads(problem, 1, pool)["sum"].statement == "np.add.reduce(x)"
 
 
 # ---- measuring ----
@@ -327,6 +471,13 @@ def test_measure_interleaves_and_divides_by_the_calls() -> None:
         assert sorted(rounds[start : start + 3]) == [("fast", 1), ("fast", 1000), ("slow", 1)]
 
 
+def test_the_slow_take_part_in_fewer_rounds() -> None:
+    timers = {name: Clockwork(name, s, []) for name, s in [("fast", 1e-5), ("slow", 0.5)]}
+    timings = measure(timers, rounds=9, sample_seconds=1e-2, patience=1.0)
+    assert len(timings["fast"].seconds) == 9
+    assert len(timings["slow"].seconds) == 3
+
+
 def test_calls_fill_a_sample() -> None:
     assert calls_in(1e-2, Clockwork("", 1e-7, [])) == 100_000
     assert calls_in(1e-2, Clockwork("", 4e-3, [])) == 2
@@ -345,35 +496,50 @@ def test_neighbours_count_what_is_neither_idle_nor_ours() -> None:
 
 @pytest.mark.parametrize(("others", "warned"), [(None, False), (0.02, False), (0.93, True)])
 def test_a_busy_machine_is_told(others: float | None, warned: bool) -> None:
-    core = {"cpu": "abacus", "isa": "beads", "caches": {}, "openmp": False, "version": "0"}
-    headline = report.headline(report.describe(core, 1, 3, others))
-    assert headline.startswith("abacus, beads, threads: 1, median of 3 rounds")
+    headline = report.headline(describe(CORE, [1, 2], 3, others))
+    assert headline.startswith("abacus, beads, L2 1 MiB, threads: 1 and 2, median of 3 rounds")
     assert ("Other processes used 0.9 CPUs" in headline) is warned
 
 
 # ---- reporting ----
 
+CORE = {"cpu": "abacus", "isa": "beads", "caches": {"L1d": 0, "L2": 1 << 20}, "openmp": False,
+        "version": "0"}  # fmt: skip
 
-def entry(median: float, *, fresh: bool = False, error: float | None = 1e-7) -> Entry:
-    return Entry("f(x)", fresh, Timing((median / 2, median, 9 * median), calls=3), error)
+
+def entry(
+    median: float, *, fresh: bool = False, error: float | None = 1e-7, moved: int = 3000
+) -> Entry:
+    return Entry("f(x)", fresh, Timing((median / 2, median, 9 * median), calls=3), error, moved)
 
 
-def result(*, call: bool = False, **entries: Entry) -> Result:
-    entries = {name.replace("_", " "): value for name, value in entries.items()}
+def result(
+    *, call: bool = False, threads: int = 1, level: str = "L3", case: Case | None = None,
+    **entries: Entry,
+) -> Result:  # fmt: skip
     return Result(
-        case=Case("layer_norm", "known", (8, 4), call=call),
-        level="L3",
-        moved=3000,
-        copied=2000,
+        case=case or Case("layer_norm", "known", (8, 4), call=call),
+        threads=threads,
+        level=level,
+        working_set=2000,
         promise=1e-6,
-        entries=entries,
-        yardsticks={"copy": entry(5e-6, error=None), "bad copy": entry(8e-6, error=None)},
+        entries={name.replace("_", " "): value for name, value in entries.items()},
+        yardsticks={
+            "copy": entry(5e-6, error=None, moved=2000),
+            "slower copy": entry(8e-6, error=None, moved=2000),
+            "slower, but of more bytes": entry(6e-6, error=None, moved=2300),
+        },
     )
 
 
-def test_share_is_of_the_bandwidth_of_the_best_copy() -> None:
+def run_of(*results: Result, threads: tuple[int, ...] = (1,)) -> Run:
+    return Run(describe(CORE, threads, 3, None), results)
+
+
+def test_share_is_of_the_bandwidth_of_the_best_yardstick() -> None:
     measured = result(normfast=entry(1e-5))
     assert measured.share == pytest.approx((3000 / 1e-5) / (2000 / 5e-6))
+    assert measured.yardstick[0] == "copy"
     assert measured.adds is None
 
 
@@ -405,32 +571,185 @@ def test_both_of_our_calls_must_keep_the_promise(error: float, kept: bool) -> No
     assert result(normfast=entry(1.0), normfast_fresh=entry(1.0, error=error)).kept is kept
 
 
-def test_json_holds_every_number_and_no_nan() -> None:
+def test_json_holds_every_number_and_no_nan(tmp_path: Path) -> None:
     measured = result(normfast=entry(1e-5), numpy=entry(4e-5, error=math.nan))
+    run = run_of(measured)
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
-    text = report.to_json({"cpu": "abacus"}, ["numpy"], [measured])
+    text = to_json(run)
     written = json.loads(text, parse_constant=refuse)
-    assert written["conditions"] == {"cpu": "abacus"}
+    assert written["conditions"]["cpu"] == "abacus"
     (case,) = written["cases"]
-    assert (case["op"], case["shape"], case["bytes"]) == ("layer_norm", [8, 4], 3000)
+    assert (case["op"], case["shape"], case["threads"]) == ("layer_norm", [8, 4], 1)
     assert case["speedup"] == {"numpy": pytest.approx(4.0)}
     assert case["contenders"]["numpy"]["error"] == "nan"
     assert case["contenders"]["normfast"]["seconds"] == [5e-6, 1e-5, 9e-5]
-    assert case["yardsticks"]["bad copy"]["median"] == 8e-6
+    assert case["yardsticks"]["slower copy"]["median"] == 8e-6
+    file = tmp_path / "run.json"
+    file.write_text(text)
+    again = from_json(file)
+    assert again.results[0].case == measured.case
+    assert to_json(again) == text
 
 
-def test_summary_uses_the_geometric_mean() -> None:
-    assert report.geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
-    results = [
-        result(normfast=entry(1e-5), numpy=entry(2e-5)),
-        result(normfast=entry(1e-5), numpy=entry(8e-5)),
+def test_a_file_that_is_no_run_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "old.json"
+    for text in ("{}", "[", '{"schema": 1}', None):
+        if text is None:
+            file.unlink()
+        else:
+            file.write_text(text)
+        for option in ("--load", "--compare"):
+            assert main(["bench", option, str(file)]) == 2
+            told = capsys.readouterr().err
+            assert "old.json: " in told
+            assert told.count("\n") == 1
+
+
+def test_summary_uses_the_geometric_mean_and_the_median() -> None:
+    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+    run = run_of(
+        *(result(normfast=entry(1e-5 * slow), numpy=entry(t)) for slow, t in
+          [(1, 2e-5), (1, 8e-5), (3, 1.2e-4)]),
+    )  # fmt: skip
+    found = summarize(run, run.results)
+    assert found.count == 3
+    assert found.speedup_mean == pytest.approx(4.0)
+    assert (found.speedup_least, found.share_median) == pytest.approx((2.0, 0.75))
+    assert found.share_least == pytest.approx(0.25)
+
+
+def test_scaling_is_against_one_thread_of_the_same_case() -> None:
+    one = result(normfast=entry(3e-5))
+    two = result(normfast=entry(2e-5), threads=2)
+    run = run_of(one, two, threads=(1, 2))
+    assert scaling(run, one) is None
+    assert scaling(run, two) == pytest.approx(1.5)
+
+
+def test_promises_are_measured_on_the_cases_they_are_about() -> None:
+    row = Case("rms_norm", "row", (8, 1024))
+    half = dataclasses.replace(row, dtype="bfloat16")
+    image = Case("batch_norm", "image", (2, 3, 4, 5), layout="sliced")
+    run = run_of(
+        result(level="memory", case=row, normfast=entry(1e-5), torch=entry(5e-5)),
+        result(level="memory", case=half, normfast=entry(0.5e-5)),
+        result(level="memory", case=image, normfast=entry(9e-5)),  # strided: not promised
+        result(level="L2", case=dataclasses.replace(row, name="other"), normfast=entry(2e-5)),
+        result(call=True, normfast=entry(1e-5)),
+    )
+    found = {promise.text.split(":")[0]: promise for promise in promises(run, 1)}
+    shares = [p.measured for text, p in found.items() if text.startswith("beyond cache")]
+    assert shares == [pytest.approx(0.75)]  # the least stands for both, of the same name
+    assert found["float32 rows of 768 and more in L2"].measured == pytest.approx(0.375)
+    assert found["float32 rows of 768 and more in L2"].kept is False
+    assert found["bfloat16 beyond cache"].measured == pytest.approx(2.0)
+    assert found["bfloat16 beyond cache"].kept is True
+    assert found["one row of 768"].kept is False
+    assert "float32 rows of 768 and more in L1" not in found
+    assert promises(run, 2) == []
+
+
+def test_many_cases_are_told_by_group(capsys: pytest.CaptureFixture[str]) -> None:
+    slow = Case("batch_norm", "slow one", (2, 3, 4, 5), layout="channels last")
+    run = run_of(
+        *(result(normfast=entry(1e-5), torch=entry(4e-5)) for _ in range(30)),
+        result(case=slow, level="memory", normfast=entry(1e-5), torch=entry(0.5e-5)),
+    )
+    report.print_run(Console(width=140), run)
+    told = capsys.readouterr().out
+    assert len(told.splitlines()) < 45
+    assert max(map(len, told.splitlines())) <= 120
+    assert "0.50x torch: batch_norm slow one, channels last, threads: 1" in told
+    assert told.count("known") <= 1
+
+
+def test_markdown_has_conditions_promises_and_every_case(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(to_json(run_of(result(normfast=entry(1e-5), numpy=entry(4e-5)))))
+    page = tmp_path / "page.md"
+    assert main(["bench", "--load", str(file), "--markdown", str(page)]) == 0
+    text = page.read_text()
+    assert "abacus, beads" in text
+    assert "normfast bench" in text
+    assert "| known | L3 | 1 | 10 us | 0.3 | 0.75 | 1e-7 | 4.00x |" in text
+    assert "| against the best peer of each case: geometric mean | >= 4.0 | 4.00 kept |" in text
+    tables = [
+        line.count("|") for line in text.split("## Every case")[1].splitlines() if "|" in line
     ]
-    means, shares = report.summary(["numpy", "torch"], results)
-    assert means.endswith("numpy 4.00x, best peer 4.00x")
-    assert shares == "share of copy: median 0.75, least 0.75"
+    assert len(tables) == 4
+    assert str(tmp_path) not in text
+
+
+def test_plots_are_drawn_and_linked(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    file = tmp_path / "run.json"
+    results = (result(normfast=entry(1e-5), numpy=entry(4e-5), threads=n) for n in (1, 2))
+    file.write_text(to_json(run_of(*results, threads=(1, 2))))
+    options = ["--plot", str(tmp_path / "plots"), "--markdown", str(tmp_path / "page.md")]
+    assert main(["bench", "--load", str(file), *options]) == 0
+    drawn = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert drawn == ["share.svg", "speedup-1.svg", "speedup-2.svg"]
+    assert "](plots/share.svg)" in (tmp_path / "page.md").read_text()
+
+
+# ---- comparing two runs ----
+
+
+def slowed(median: float, minimum: float) -> Result:
+    own = Entry("f(x)", False, Timing((minimum, median, 9 * median), calls=3), 1e-7, 3000)
+    return result(normfast=own)
+
+
+@pytest.mark.parametrize(
+    ("median", "minimum", "slower"),
+    [
+        (1e-5, 5e-6, False),
+        (1.3e-5, 5e-6, False),  # a disturbance: the best round is as good as it was
+        (1e-5, 6.5e-6, False),
+        (1.08e-5, 5.4e-6, False),  # noise
+        (1.3e-5, 6.5e-6, True),
+        (0.5e-5, 2.5e-6, False),
+    ],
+)
+def test_slower_is_what_is_slower_by_medians_and_minima(
+    median: float, minimum: float, slower: bool
+) -> None:
+    old = run_of(result(normfast=entry(1e-5)))
+    lines, found = compare.report(old, run_of(slowed(median, minimum)))
+    assert found is slower
+    assert any(line.startswith("slower: ") for line in lines) is slower
+    assert f"1 cases, {int(slower)} slower" in lines[-1]
+
+
+def test_compare_is_by_the_yardstick_of_each_run() -> None:
+    """A machine that runs at half its clock makes nothing slower."""
+    half = result(normfast=entry(2e-5))
+    yardsticks = {
+        name: dataclasses.replace(
+            old, timing=Timing(tuple(2 * t for t in old.timing.seconds), old.timing.calls)
+        )
+        for name, old in half.yardsticks.items()
+    }
+    new = run_of(dataclasses.replace(half, yardsticks=yardsticks))
+    assert not compare.report(run_of(result(normfast=entry(1e-5))), new)[1]
+
+
+def test_compare_exits_with_1_where_a_case_got_slower(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(to_json(run_of(result(normfast=entry(1e-5)))))
+    new.write_text(to_json(run_of(result(normfast=entry(2e-5)))))
+    assert main(["bench", "--load", str(new), "--compare", str(old)]) == 1
+    assert "slower: 0.50 of its earlier share (minima: 0.50): layer_norm known, threads: 1" in (
+        capsys.readouterr().out
+    )
+    assert main(["bench", "--load", str(old), "--compare", str(new)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,10 @@ template <class Body>
 void for_runs(const Nest& nest, int64_t begin, int64_t end, Body&& body) {
   if (begin >= end) return;
   const int n = nest.ndim();
-  if (n == 0) {
-    body(begin, Offsets::zero(), int64_t{1});
+  if (n <= 1) {  // most calls
+    Offsets at = Offsets::zero();
+    if (n == 1) at.add(nest[0].step, begin);
+    body(begin, at, end - begin);
     return;
   }
   int64_t index[kMaxDims + 2];

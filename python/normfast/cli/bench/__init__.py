@@ -144,8 +144,9 @@ def time_cases(settings: Settings, cases: Sequence[Case]) -> tuple[Run, int]:
     neighbours = Neighbours()
     status = 0
     with ExitStack() as stack:
+        libraries = peers.load(settings.peers, stack)
         runner = Runner(
-            libraries=peers.load(settings.peers, stack),
+            libraries=libraries,
             pool=stack.enter_context(ThreadPoolExecutor(max(threads))),
             caches=core["caches"],
             threads=threads,
@@ -162,7 +163,8 @@ def time_cases(settings: Settings, cases: Sequence[Case]) -> tuple[Run, int]:
                     progress.advance(task)
         except KeyboardInterrupt:
             status = INTERRUPTED
-    conditions = describe(core, threads, rounds, neighbours.cpus(), settings.command)
+    names = [library.name for library in libraries]
+    conditions = describe(core, threads, rounds, neighbours.cpus(), settings.command, names)
     return Run(conditions, results), status
 
 

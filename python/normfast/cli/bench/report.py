@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from normfast.cli.bench.result import OWN, OWN_FRESH, Result, Run
-from normfast.cli.bench.summary import Summary, behind, by_peer, groups, promises
+from normfast.cli.bench.summary import Promise, Summary, behind, by_peer, groups, promises
 
 BUSY = 0.1  # CPUs in use by others that make times doubtful
 FEW = 24  # results that are told one by one instead of by group
@@ -29,16 +29,15 @@ def print_run(console: Console, run: Run) -> None:
         return
     console.print(headline(run.conditions), markup=False)
     if len(run.results) <= FEW:
-        console.print(case_table(run))
+        console.print(as_grid(case_rows(run)))
         console.print(EXPLANATION)
     else:
-        console.print(group_table(run))
+        console.print(as_grid(group_rows(run)))
         console.print(EXPLANATION)
-        for threads in run.threads:
-            for line in told(run, threads):
-                console.print(line, markup=False)
+        console.print(as_grid(peer_rows(run)))
+        console.print(as_grid(promise_rows(run)))
         for result, why in behind(run, WORST):
-            console.print(f"  {why}: {result.case.title}, threads: {result.threads}", markup=False)
+            console.print(f"{why}: {result.case.title}, threads: {result.threads}", markup=False)
     for line in failures(run):
         console.print(line, style="red", markup=False)
 
@@ -69,21 +68,6 @@ def warning(conditions: Mapping[str, Any]) -> list[str]:
     return [f"Other processes used {others:.1f} CPUs meanwhile: do not trust these times."]
 
 
-def told(run: Run, threads: int) -> Iterator[str]:
-    """Peers and promises, a line each."""
-    means = ", ".join(
-        f"{name} {times(mean)} ({count} cases)"
-        for name, (mean, count) in by_peer(run, threads).items()
-    )
-    if means:
-        yield f"threads: {threads}, geometric mean against each peer: {means}"
-    for promise in promises(run, threads):
-        verdict = "kept  " if promise.kept else "MISSED"
-        bound = f"{'at most' if promise.at_most else 'at least'} {promise.bound}"
-        line = f"  {verdict} {promise.measured:.2f}  {promise.text} ({bound})"
-        yield line + (f": {promise.culprit}" if promise.culprit and not promise.kept else "")
-
-
 def failures(run: Run) -> Iterator[str]:
     """Peers that failed, once each; results that are less exact than promised."""
     seen: dict[tuple[str, str], list[str]] = {}
@@ -108,17 +92,18 @@ def worst_error(result: Result) -> float | None:
 # ---- tables ----
 
 
-def group_table(run: Run) -> Table:
-    """A row a group, and for each number of threads its shares and speed-ups."""
+def as_grid(rows: Iterator[list[str]]) -> Table:
+    """Rows as the console shows them; one of a single cell is a heading."""
     grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    header, *rows = group_rows(run)
-    for number_, title in enumerate(header):
-        grid.add_column(title, justify="left" if number_ == 0 else "right", no_wrap=True)
-    for row in rows:
+    header, *body = rows
+    for place, title in enumerate(header):
+        justify: Literal["left", "right"] = "right" if place else "left"
+        grid.add_column(title.replace(": ", "\n"), justify=justify, vertical="bottom", no_wrap=True)
+    for row in body:
         if len(row) == 1:
             grid.add_row(Text(row[0], style="bold cyan"))
         else:
-            grid.add_row(*map(Text, row))
+            grid.add_row(*(Text(cell, style="red" if "missed" in cell else "") for cell in row))
     return grid
 
 
@@ -148,21 +133,6 @@ def group_cells(summary: Summary, *, scaled: bool) -> list[str]:
     return [*cells, times(summary.scaling_median)] if scaled else cells
 
 
-def case_table(run: Run) -> Table:
-    """A row a case, under the name of its operation."""
-    grid = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    header, *rows = case_rows(run)
-    for number_, title in enumerate(header):
-        grid.add_column(title, justify="left" if number_ == 0 else "right", no_wrap=True)
-    grid.columns[0].max_width = 50
-    for row in rows:
-        if len(row) == 1:
-            grid.add_row(Text(row[0], style="bold cyan"))
-        else:
-            grid.add_row(f"  {row[0]}", *row[1:])
-    return grid
-
-
 def case_rows(run: Run) -> Iterator[list[str]]:
     """The header, then a row a case; one of a single cell is a heading."""
     yield ["case", "in", "threads", "time", "GB/s", "share", "error", *run.names]
@@ -173,7 +143,7 @@ def case_rows(run: Run) -> Iterator[list[str]]:
             yield [operation]
         small = result.case.call
         yield [
-            result.case.label,
+            f"  {result.case.label}",
             result.level,
             str(result.threads),
             duration(result.seconds),
@@ -224,35 +194,52 @@ def to_markdown(run: Run, plots: Sequence[tuple[str, str]] = ()) -> str:
         *(f"![{title}]({file})" for title, file in plots),
         "## Promises",
         markdown_table(promise_rows(run)),
+        "\n".join(f"- {line}" for line in culprits(run)),
         "## Against each peer",
         markdown_table(peer_rows(run)),
         "## How it is measured",
         METHOD,
         "## Every case",
         markdown_table(case_rows(run)),
-        *(f"- {line}" for line in failures(run)),
+        "\n".join(f"- {line}" for line in failures(run)),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def promise_rows(run: Run) -> Iterator[list[str]]:
-    """A row a promise and number of threads."""
-    yield ["promise", "threads", "promised", "measured", "", "behind it"]
+    """A row a promise, for each number of threads what was measured."""
+    header = [f"{threads} thread{'s' if threads > 1 else ''}" for threads in run.threads]
+    yield ["promise", "bound", *header]
+    found: dict[str, dict[int, Promise]] = {}
     for threads in run.threads:
         for promise in promises(run, threads):
-            yield [
-                promise.text,
-                str(threads),
-                f"{'<=' if promise.at_most else '>='} {promise.bound}",
-                f"{promise.measured:.2f}",
-                "kept" if promise.kept else "**missed**",
-                promise.culprit,
-            ]
+            found.setdefault(promise.text, {})[threads] = promise
+    for text, measured in found.items():
+        any_ = next(iter(measured.values()))
+        bound = f"{'<=' if any_.at_most else '>='} {any_.bound}"
+        yield [text, bound, *(verdict(measured.get(threads)) for threads in run.threads)]
+
+
+def verdict(promise: Promise | None) -> str:
+    """What was measured, and whether it is enough."""
+    if promise is None:
+        return "-"
+    return f"{promise.measured:.2f} {'kept' if promise.kept else 'missed'}"
+
+
+def culprits(run: Run) -> Iterator[str]:
+    """The case that misses a promise, a line each."""
+    for threads in run.threads:
+        for promise in promises(run, threads):
+            if promise.culprit and not promise.kept:
+                found = f"{promise.measured:.2f}, threads: {threads}: {promise.culprit}"
+                yield f"{promise.text}: {found}"
 
 
 def peer_rows(run: Run) -> Iterator[list[str]]:
     """A row a peer."""
-    yield ["peer", *(f"threads: {threads}" for threads in run.threads)]
+    header = [f"{threads} thread{'s' if threads > 1 else ''}" for threads in run.threads]
+    yield ["peer", *header]
     means = {threads: by_peer(run, threads) for threads in run.threads}
     for name in run.names:
         cells = []

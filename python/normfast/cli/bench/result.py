@@ -131,9 +131,10 @@ def describe(
     rounds: int,
     others: float | None,
     command: str = "normfast bench",
+    names: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The conditions of a run."""
-    installed = {name: version for name, version in peers.versions().items() if version}
+    """The conditions of a run; ``names``: of the peers."""
+    installed = peers.versions()
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
@@ -145,7 +146,11 @@ def describe(
         "cpus_used_by_others": others,
         "openmp": core["openmp"],
         "platform": platform.platform(),
-        "versions": {"normfast": core["version"], "python": platform.python_version()} | installed,
+        "versions": {
+            "normfast": core["version"],
+            "python": platform.python_version(),
+            **{name: installed[name] for name in dict.fromkeys(("numpy", *names))},
+        },
     }
 
 
