@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "buffers.hpp"
 #include "dlpack.hpp"
 
 namespace normfast::python {
@@ -458,6 +459,7 @@ Result::Result(Arguments& arguments, const char* name, py::handle out, const Vie
     step *= std::max<int64_t>(like.shape[order[k]], 1);
     c_order &= order[k] == k;
   }
+  const KeptMemory kept(step);
   array_ = new_array(number_of(type), like.ndim, like.shape, c_order ? nullptr : strides);
   view.dtype = type;
   fill_view(array_, view);

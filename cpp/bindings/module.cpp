@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "arguments.hpp"
+#include "buffers.hpp"
 #include "core_info.hpp"
 #include "fastcall.hpp"
 
@@ -388,13 +389,20 @@ py::object normalize_image(Handle image_, Handle mean_, Handle std_, Handle scal
   return y.take();
 }
 
+py::object keep_buffers_of(Handle limit) {
+  const Arguments arguments("keep_buffers");
+  const int64_t bytes = arguments.integer("limit", limit);
+  if (bytes < 0) arguments.fail("limit is " + std::to_string(bytes) + ", expected bytes from 0");
+  return py::int_(keep_buffers(bytes));
+}
+
 PyMethodDef methods[] = {
-    method<mean_var>("mean_var"),           method<layer_norm>("layer_norm"),
-    method<rms_norm>("rms_norm"),           method<batch_norm>("batch_norm"),
-    method<instance_norm>("instance_norm"), method<group_norm>("group_norm"),
-    method<normalize>("normalize"),         method<weight_norm>("weight_norm"),
-    method<standardize>("standardize"),     method<normalize_image>("normalize_image"),
-    {nullptr, nullptr, 0, nullptr},
+    method<keep_buffers_of>("keep_buffers"),    method<mean_var>("mean_var"),
+    method<layer_norm>("layer_norm"),           method<rms_norm>("rms_norm"),
+    method<batch_norm>("batch_norm"),           method<instance_norm>("instance_norm"),
+    method<group_norm>("group_norm"),           method<normalize>("normalize"),
+    method<weight_norm>("weight_norm"),         method<standardize>("standardize"),
+    method<normalize_image>("normalize_image"), {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace

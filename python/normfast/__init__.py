@@ -73,6 +73,7 @@ from normfast.functional import (
     weight_norm,
 )
 from normfast.linear import cosine_linear, fold_batch_norm
+from normfast.memory import keep_buffers
 
 __all__ = [
     "__version__",
@@ -81,6 +82,7 @@ __all__ = [
     "fold_batch_norm",
     "group_norm",
     "instance_norm",
+    "keep_buffers",
     "layer_norm",
     "mean_var",
     "normalize",

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ from normfast.cli import bench, main
 from normfast.cli.bench import compare, report, yardstick
 from normfast.cli.bench.cases import CASES, LAYOUTS, OPERATIONS, Case, Options, load
 from normfast.cli.bench.contender import Contender
-from normfast.cli.bench.measure import Timing, calls_in, measure
+from normfast.cli.bench.measure import Timing, calls_in, measure, wait_until_idle
 from normfast.cli.bench.neighbours import busy_seconds
 from normfast.cli.bench.peers import with_normfast, with_numpy
 from normfast.cli.bench.peers.onnx_model import one_node_model
@@ -173,7 +174,13 @@ def test_every_peer_computes_the_operation(name: str, imported: str, dtype: str)
     pytest.importorskip(imported, reason=f"{name} is not installed")
     with ExitStack() as stack:
         (peer,) = bench.peers.load([name], stack)
-        for case in (small(case) for case in CASES if case.result_dtype == dtype):
+        # Many cases of one kind are the same once they are small.
+        kinds = {
+            (case.op, case.layout, case.options, case.dtype, len(case.shape)): small(case)
+            for case in CASES
+            if case.result_dtype == dtype
+        }
+        for case in kinds.values():
             problem = prepared(case)
             if (contender := peer.prepare(problem, 1)) is not None:
                 error = reference(problem).error(contender.run())
@@ -476,6 +483,25 @@ def test_the_slow_take_part_in_fewer_rounds() -> None:
     timings = measure(timers, rounds=9, sample_seconds=1e-2, patience=1.0)
     assert len(timings["fast"].seconds) == 9
     assert len(timings["slow"].seconds) == 3
+
+
+def test_every_sample_waits_until_the_threads_of_the_last_are_idle() -> None:
+    diary: list[tuple[str, int]] = []
+    timers = {name: Clockwork(name, 1e-2, diary) for name in "ab"}
+    measure(timers, rounds=2, sample_seconds=1e-2, settle=lambda: diary.append(("settle", 0)))
+    assert diary.count(("settle", 0)) == 2 + 2 * 2
+    assert all(diary[i - 1][0] == "settle" for i in range(-1, -9, -2))
+
+    stop = time.perf_counter() + 0.05
+
+    def spin() -> None:
+        while time.perf_counter() < stop:
+            sum(range(2000))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(spin)
+        wait_until_idle(5.0)
+    assert time.perf_counter() >= stop
 
 
 def test_calls_fill_a_sample() -> None:

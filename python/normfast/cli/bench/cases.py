@@ -21,7 +21,6 @@ import itertools
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -186,8 +185,7 @@ def moved(axis: int, ndim: int) -> int:
 
 def load_all() -> tuple[Case, ...]:
     """Every file of the package, by operation."""
-    folder = resources.files(__package__) / "shapes"
-    files = sorted((file for file in folder.iterdir()), key=lambda file: file.name)
+    files = sorted(Path(__file__).with_name("shapes").glob("*.toml"))
     cases = [case for file in files for case in load(file.read_text("utf-8"), file.name)]
     return tuple(sorted(cases, key=lambda case: OPERATIONS.index(case.op)))
 

@@ -4,7 +4,7 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,23 +35,26 @@ class Timing:
 
 
 LEAST_ROUNDS = 3  # that the slowest takes part in
+GLANCE = 1e-3  # seconds in which a busy thread shows
 
 
 def measure(
     timers: Mapping[str, Timer],
     rounds: int,
     sample_seconds: float,
-    pause: float = 0.0,
     patience: float = math.inf,
+    settle: Callable[[], None] = lambda: None,
 ) -> dict[str, Timing]:
     """Time all in turn, in a new order each round.
 
     A sample is as many calls as fill ``sample_seconds``. Calls shorter than that are preceded
-    by one that is not timed and brings the data back into its cache. ``pause`` lets the idle
-    threads of the one before stop spinning. Who has taken ``patience`` seconds takes part in no
-    further round.
+    by one that is not timed and brings the data back into its cache. Who has taken ``patience``
+    seconds takes part in no further round. ``settle`` stands between any two samples.
     """
-    calls = {name: calls_in(sample_seconds, timer) for name, timer in timers.items()}
+    calls = {}
+    for name, timer in timers.items():
+        settle()
+        calls[name] = calls_in(sample_seconds, timer)
     seconds: dict[str, list[float]] = {name: [] for name in timers}
     order = list(timers)
     shuffle = random.Random(0).shuffle
@@ -61,12 +64,25 @@ def measure(
             done = seconds[name]
             if len(done) >= LEAST_ROUNDS and sum(done) * calls[name] > patience:
                 continue
-            if pause:
-                time.sleep(pause)
+            settle()
             if calls[name] > 1:
                 timers[name].timeit(1)
             done.append(timers[name].timeit(calls[name]) / calls[name])
     return {name: Timing(tuple(values), calls[name]) for name, values in seconds.items()}
+
+
+def wait_until_idle(seconds: float = 0.2) -> None:
+    """Wait, at most so long, until no thread of this process is busy.
+
+    Idle threads of a pool wait busily for more work, those of OpenMP for some 8 ms and those of
+    ONNX Runtime for 50: on processors that the next one is to use.
+    """
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        used = time.process_time()
+        time.sleep(GLANCE)
+        if time.process_time() - used < GLANCE / 5:
+            return
 
 
 def calls_in(sample_seconds: float, timer: Timer) -> int:

@@ -56,16 +56,16 @@ def shares(plt: Any, run: Run) -> Any:
     colors = dict(zip(OPERATIONS, plt.get_cmap("tab10").colors, strict=True))
     for panel, threads in zip(panels[0], run.threads, strict=True):
         for op in OPERATIONS:
-            label: str | None = op
-            for result in run.results:
-                if (result.case.op, result.threads) != (op, threads) or result.share is None:
-                    continue
-                marker = MARKERS.get(result.case.layout, OTHER)
+            panel.scatter([], [], s=22, color=colors[op], label=op)
+        for result in run.results:
+            if result.threads == threads and result.share is not None:
                 panel.scatter(
                     *([result.working_set], [result.share]),
-                    s=22, marker=marker, color=colors[op], alpha=0.8, label=label,
-                )  # fmt: skip
-                label = None
+                    s=22,
+                    marker=MARKERS.get(result.case.layout, OTHER),
+                    color=colors[result.case.op],
+                    alpha=0.8,
+                )
         for name, count in run.conditions["caches"].items():
             if count:
                 panel.axvline(count, color=MUTED, linewidth=0.8, linestyle=":")
@@ -97,8 +97,10 @@ def speedups(plt: Any, run: Run, threads: int) -> Any:
     figure, panels = plt.subplots(
         *(1, len(run.names)),
         figsize=(3 + 1.9 * len(run.names), 1.2 + 0.17 * len(results)),
+        sharex=True,
         sharey=True,
         squeeze=False,
+        layout="constrained",
     )
     for panel, name in zip(panels[0], run.names, strict=True):
         for row, result in enumerate(results):
@@ -108,6 +110,7 @@ def speedups(plt: Any, run: Run, threads: int) -> Any:
                 panel.barh(row, ratio - 1, left=1, height=0.75, color=color)
         panel.axvline(1, color=MUTED, linewidth=0.8)
         panel.set(xscale="log", title=name)
+        panel.xaxis.set_major_formatter("{x:g}")
         panel.margins(y=0.005)
     first = panels[0][0]
     first.set_yticks(range(len(results)), [result.case.title for result in results], fontsize=6)

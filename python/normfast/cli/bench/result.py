@@ -149,7 +149,7 @@ def describe(
         "versions": {
             "normfast": core["version"],
             "python": platform.python_version(),
-            **{name: installed[name] for name in dict.fromkeys(("numpy", *names))},
+            **{name: installed.get(name) for name in dict.fromkeys(("numpy", *names))},
         },
     }
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from normfast.cli.bench import yardstick
 from normfast.cli.bench.cases import Case
 from normfast.cli.bench.contender import Contender
-from normfast.cli.bench.measure import measure
+from normfast.cli.bench.measure import measure, wait_until_idle
 from normfast.cli.bench.peers import with_normfast
 from normfast.cli.bench.peers.peer import Peer
 from normfast.cli.bench.problem import Problem, prepare
 from normfast.cli.bench.reference import PROMISE, SAME, Reference, reference
 from normfast.cli.bench.result import Entry, Result
 
-SPIN_SECONDS = 2e-3  # for about as long the threads of OpenMP and of a runtime wait busily
 CACHES = {"L1": "L1d", "L2": "L2", "L3": "L3"}  # levels, and what the extension calls them
 TYPICAL = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}  # where a machine does not say
 
@@ -61,8 +60,8 @@ class Runner:
             {name: way.timer() for name, way in (contenders | yardsticks).items()},
             self.rounds,
             self.sample_seconds,
-            SPIN_SECONDS if threads > 1 else 0.0,
             self.patience,
+            wait_until_idle,
         )
         moved = problem.traffic(self.cache("L2"))
 
