@@ -462,6 +462,7 @@ Result::Result(Arguments& arguments, const char* name, py::handle out, const Vie
   const KeptMemory kept(step);
   array_ = new_array(number_of(type), like.ndim, like.shape, c_order ? nullptr : strides);
   view.dtype = type;
+  view.apart = true;
   fill_view(array_, view);
 }
 

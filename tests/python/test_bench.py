@@ -726,27 +726,29 @@ def test_plots_are_drawn_and_linked(tmp_path: Path) -> None:
 # ---- comparing two runs ----
 
 
-def slowed(median: float, minimum: float) -> Result:
+def timed(median: float, minimum: float) -> Result:
+    """Of a run whose yardstick was never disturbed."""
     own = Entry("f(x)", False, Timing((minimum, median, 9 * median), calls=3), 1e-7, 3000)
-    return result(normfast=own)
+    copy = Entry("copy", False, Timing((5e-6,) * 3, calls=3), None, 2000)
+    return dataclasses.replace(result(normfast=own), yardsticks={"copy": copy})
 
 
 @pytest.mark.parametrize(
     ("median", "minimum", "slower"),
     [
-        (1e-5, 5e-6, False),
-        (1.3e-5, 5e-6, False),  # a disturbance: the best round is as good as it was
-        (1e-5, 6.5e-6, False),
-        (1.08e-5, 5.4e-6, False),  # noise
-        (1.3e-5, 6.5e-6, True),
-        (0.5e-5, 2.5e-6, False),
+        (1.00e-5, 1.00e-5, False),
+        (1.50e-5, 1.00e-5, False),  # a disturbance: the best round is as good as it was
+        (1.08e-5, 1.08e-5, False),  # noise
+        (1.30e-5, 1.29e-5, True),
+        (1.50e-5, 1.20e-5, False),  # the rounds differ by more than the runs
+        (0.50e-5, 0.49e-5, False),
     ],
 )
-def test_slower_is_what_is_slower_by_medians_and_minima(
+def test_slower_is_what_is_slower_by_more_than_the_noise(
     median: float, minimum: float, slower: bool
 ) -> None:
-    old = run_of(result(normfast=entry(1e-5)))
-    lines, found = compare.report(old, run_of(slowed(median, minimum)))
+    old = run_of(timed(1e-5, 1e-5))
+    lines, found = compare.report(old, run_of(timed(median, minimum)))
     assert found is slower
     assert any(line.startswith("slower: ") for line in lines) is slower
     assert f"1 cases, {int(slower)} slower" in lines[-1]
@@ -769,12 +771,11 @@ def test_compare_exits_with_1_where_a_case_got_slower(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.json"
-    old.write_text(to_json(run_of(result(normfast=entry(1e-5)))))
-    new.write_text(to_json(run_of(result(normfast=entry(2e-5)))))
+    old.write_text(to_json(run_of(timed(1e-5, 1e-5))))
+    new.write_text(to_json(run_of(timed(2e-5, 2e-5))))
     assert main(["bench", "--load", str(new), "--compare", str(old)]) == 1
-    assert "slower: 0.50 of its earlier share (minima: 0.50): layer_norm known, threads: 1" in (
-        capsys.readouterr().out
-    )
+    told = capsys.readouterr().out.replace("\n", " ")
+    assert "slower: 0.50 of its earlier share (minima: 0.50, noise: 10%): layer_norm known" in told
     assert main(["bench", "--load", str(old), "--compare", str(new)]) == 0
 
 

@@ -43,6 +43,7 @@ struct View {
   void* data = nullptr;
   DType dtype = DType::kFloat32;
   bool writable = true;
+  bool apart = false;  // the caller knows that no other argument shares its memory
   int ndim = -1;
   std::int64_t shape[kMaxDims];
   std::int64_t strides[kMaxDims];  // bytes; may be negative or zero
@@ -53,6 +54,7 @@ struct View {
     data = other.data;
     dtype = other.dtype;
     writable = other.writable;
+    apart = other.apart;
     ndim = other.ndim;
     for (int i = 0; i < ndim; ++i) {
       shape[i] = other.shape[i];

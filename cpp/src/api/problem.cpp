@@ -115,17 +115,21 @@ void Problem::read(const Named& argument) {
 }
 
 void Problem::write(const Named& argument) {
-  const std::string name = argument.name;
-  if (!argument.view->writable) fail(name + " is read-only");
-  if (overlaps_itself(*argument.view)) fail(name + " has elements that share memory");
+  const char* const name = argument.name;
+  if (!argument.view->writable) fail(std::string(name) + " is read-only");
+  if (!argument.view->apart && overlaps_itself(*argument.view)) {
+    fail(std::string(name) + " has elements that share memory");
+  }
   for (int i = 0; i < num_read_; ++i) check_apart(argument, read_[i]);
   for (int i = 0; i < num_written_; ++i) {
-    if (overlap(*argument.view, *written_[i].view)) fail(name + " overlaps " + written_[i].name);
+    if (argument.view->apart || !overlap(*argument.view, *written_[i].view)) continue;
+    fail(std::string(name) + " overlaps " + written_[i].name);
   }
   written_[num_written_++] = argument;
 }
 
 void Problem::check_apart(const Named& written, const Named& read) const {
+  if (written.view->apart) return;
   const bool both = written.elementwise && read.elementwise;
   if (both && same_array(*written.view, *read.view)) return;
   if (!overlap(*written.view, *read.view)) return;
