@@ -89,7 +89,7 @@ def cpp(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Install from this clone, then every Python test; and the stubs against what they describe."""
     session.install(
-        *group("test"), f"-Ccmake.define.NORMFAST_WERROR={WERROR}", ".[cli,bench,examples]"
+        *group("test"), f"-Ccmake.define.NORMFAST_WERROR={WERROR}", ".[cli,bench,examples,plot]"
     )
     session.run("stubtest", "normfast.functional", "normfast._core")
     session.run("pytest", *session.posargs)

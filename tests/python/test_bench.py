@@ -88,9 +88,11 @@ def test_an_entry_is_the_product_of_its_layouts_dtypes_and_variants() -> None:
         (ENTRY + 'layouts = ["NCHW"]', "case 1: 'NCHW' is none of contiguous, channels first"),
         (ENTRY + 'dtypes = ["float"]', "case 1: 'float' is none of float32"),
         (ENTRY + "variants = [{ axes = 1 }]", "case 1: unknown option 'axes'"),
+        (ENTRY + "variants = [{ activation = 'mish' }]", "case 1: activation is 'mish', expected"),
         (ENTRY.replace("layer_norm", "norm"), "case 1: 'norm' is none of mean_var"),
         (ENTRY.replace("[2,", "[0,"), r"case 1: shape is \[0, 6, 4, 5\], expected"),
         (ENTRY.replace("name", "title"), "unknown key 'title'"),
+        (ENTRY + "variants = [{ eps = 0.1 }, {}]", "two cases are called 'layer_norm mine stage'"),
         (ENTRY.replace('op = "layer_norm"', ""), "no 'op'"),
     ],
 )
@@ -196,6 +198,13 @@ def test_no_peer_leaves_out_what_a_case_asks_for() -> None:
         Case("batch_norm", "relu", (4, 8, 3), Options(activation="relu")),
         Case("group_norm", "silu", (4, 8, 3), Options(activation="silu", num_groups=2)),
         Case("layer_norm", "eps", (4, 8), Options(eps=0.1)),
+        Case("rms_norm", "two axes", (2, 3, 8), Options(axis=(0, 2), residual=True)),
+        Case("layer_norm", "two axes", (2, 3, 8), Options(axis=(1, 2))),
+        Case("rms_norm", "the first axis", (6, 8), Options(axis=(0,))),
+        Case("layer_norm", "gelu", (4, 8), Options(activation="gelu")),
+        Case("batch_norm", "gelu", (4, 8, 3), Options(activation="gelu_tanh")),
+        Case("standardize", "pixels", (40, 8), Options(axis=None), dtype="uint8"),
+        Case("standardize", "counts", (40, 8), Options(axis=(0,)), dtype="int32"),
         Case("instance_norm", "eps", (4, 8, 3), Options(eps=0.1)),
         Case("layer_norm", "stepped", (4, 8), layout="stepped"),
         Case("rms_norm", "residual", (2, 4, 8), Options(residual=True), dtype="float16"),
@@ -279,6 +288,15 @@ def test_reference_of_an_image() -> None:
     problem = Problem(case, x, np.zeros((3, 1, 2)), *geometry(case), params)
     (y,) = reference(problem).expected
     np.testing.assert_allclose(y, [[[-1, 1]], [[0.2, 0]], [[8, 2]]], atol=1e-15)
+
+
+def test_reference_of_a_mask_counts_what_is_selected() -> None:
+    x = np.array([[3.0, 4.0, 100.0]])
+    mask = {"where": np.array([[True, True, False]])}
+    for op, exact in (("normalize", x / 5), ("rms_norm", x / np.sqrt(12.5))):
+        case = Case(op, "", (1, 3), Options(eps=0.0, where="missing"))
+        problem = Problem(case, x, x, *geometry(case), companions=mask)
+        np.testing.assert_allclose(reference(problem).expected[0], exact.astype(float), rtol=1e-15)
 
 
 def test_masks_leave_something_to_count() -> None:
@@ -441,7 +459,7 @@ def test_large_copies_and_reads_are_split_among_the_threads() -> None:
         ways["np.copyto in threads"].run()
         np.testing.assert_array_equal(problem.y, problem.x)
         assert ways["sum"].statement == "split_sum(x)"
-        assert ways["sum"].moved == ways["max"].moved == problem.x.nbytes
+        assert {way.moved for way in ways.values()} == {problem.x.nbytes}
         ways["max"].run()
         called: list[int] = []
         yardstick.in_threads(lambda part: called.append(part.size), 2, pool)(problem.x)
@@ -709,6 +727,39 @@ def test_markdown_has_conditions_promises_and_every_case(tmp_path: Path) -> None
     ]
     assert len(tables) == 4
     assert str(tmp_path) not in text
+
+
+def test_what_a_person_noted_on_the_page_outlives_its_numbers(tmp_path: Path) -> None:
+    file, page = tmp_path / "run.json", tmp_path / "page.md"
+    file.write_text(to_json(run_of(result(normfast=entry(1e-5)))))
+    page.write_text(
+        "# Old\n\n## Notes\n\nThe reason:\n\n- latency\n\n## Every case\n\nold numbers\n"
+    )
+    for _ in range(2):
+        assert main(["bench", "--load", str(file), "--markdown", str(page)]) == 0
+        text = page.read_text()
+        assert text.count("## Notes\n\nThe reason:\n\n- latency\n\n## ") == 1
+        assert "old numbers" not in text
+
+
+def test_a_users_own_cases_are_run_and_their_mistakes_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results: list[Result] = []
+    monkeypatch.setattr(report, "print_run", lambda _, run: results.extend(run.results))
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        ENTRY.replace("layer", "group")
+        + "variants = [{num_groups = 3}, {num_groups = 4, add = true}]"
+    )
+    options = ["--shapes", str(file), "--quick", "--threads", "1", "--peers", "numpy"]
+    assert main(["bench", *options]) == 2
+    (measured,) = results
+    assert measured.case.title == "group_norm mine stage"
+    assert measured.kept
+    told = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(told) == 1
+    assert told[0].startswith("normfast bench: group_norm mine stage, add: ")
 
 
 def test_plots_are_drawn_and_linked(tmp_path: Path) -> None:

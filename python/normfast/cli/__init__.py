@@ -130,7 +130,10 @@ def parser() -> argparse.ArgumentParser:
         "--json", type=Path, metavar="FILE", help="write machine, versions and all numbers"
     )
     bench.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write a page with a table of every case"
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write a page with a table of every case; its section Notes, by a person, is kept",
     )
     bench.add_argument(
         "--plot",

@@ -103,7 +103,8 @@ def run(settings: Settings) -> int:
         report.write(settings.json, to_json(done))
     figures = draw(settings, done)
     if settings.markdown is not None:
-        report.write(settings.markdown, report.to_markdown(done, figures))
+        notes = report.notes_of(settings.markdown)
+        report.write(settings.markdown, report.to_markdown(done, figures, notes))
     slower = False
     if old is not None:
         lines, slower = compare.report(old, done)
@@ -159,7 +160,12 @@ def time_cases(settings: Settings, cases: Sequence[Case]) -> tuple[Run, int]:
                 task = progress.add_task("", total=len(cases))
                 for case in cases:
                     progress.update(task, description=case.title, refresh=True)
-                    results += runner.run(case)
+                    try:
+                        results += runner.run(case)
+                    except (TypeError, ValueError) as error:
+                        if settings.shapes is None:
+                            raise
+                        status = complain(f"{case.title}: {error}")
                     progress.advance(task)
         except KeyboardInterrupt:
             status = INTERRUPTED

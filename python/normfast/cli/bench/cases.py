@@ -42,6 +42,10 @@ DTYPES: Final = ("float32", "float64", "float16", "bfloat16", *COMPUTED)
 # Sliced: the first half of rows twice as long. Stepped: every other element of the last axis.
 LAYOUTS: Final = ("contiguous", "channels first", "channels last", "sliced", "stepped")
 STRIDED: Final = LAYOUTS[3:]
+KNOWN: Final = {
+    "activation": ("relu", "gelu", "gelu_tanh", "silu"),
+    "where": ("padding", "missing"),
+}
 CHANNEL_AXES: Final = {"weight_norm": 0, "normalize_image": -1}  # whatever the layout
 
 
@@ -122,6 +126,10 @@ def load(text: str, source: str) -> list[Case]:
         except (KeyError, TypeError, ValueError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
             raise ValueError(f"{source}: case {number}: {reason}") from None
+    titles = [case.title for case in cases]
+    twice = next((title for title in titles if titles.count(title) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{source}: two cases are called {twice!r}")
     if not model or not cases:
         raise ValueError(f"{source}: expected a model and at least one case")
     return cases
@@ -166,6 +174,9 @@ def options_of(variant: Mapping[str, Any], ndim: int, channel_axis: int, *, last
     )
     if unknown:
         raise ValueError(f"unknown option {min(unknown)!r}")
+    for name, known in KNOWN.items():
+        if variant.get(name) not in (None, *known):
+            raise ValueError(f"{name} is {variant[name]!r}, expected one of {', '.join(known)}")
     given = dict(variant)
     if "axis" in given:
         axis = given["axis"]

@@ -3,6 +3,7 @@
 Written from the definitions, two passes over widened data, and apart from every contender.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,13 +70,15 @@ def reference(problem: Problem) -> Reference:
         mean, var = mean.squeeze(problem.axes), var.squeeze(problem.axes)
         return Reference((mean, var), (np.sqrt(var), 2 * var))
     if case.op in ("normalize", "weight_norm"):
-        norm = np.sqrt(np.square(wide).sum(problem.axes, keepdims=True))
+        counted = wide if where is None else wide * where
+        norm = np.sqrt(np.square(counted).sum(problem.axes, keepdims=True))
         unit = wide / (np.maximum(norm, case.options.eps) if case.op == "normalize" else norm)
         y = (unit * params.get("g", 1.0)).reshape(case.shape)
         return Reference((y,), (np.where(y == 0, 1.0, np.abs(y)),))
 
     if case.op == "rms_norm":
-        y = wide / np.sqrt(np.square(wide).mean(problem.axes, keepdims=True) + case.options.eps)
+        (square, _) = moments(np.square(wide), problem.axes, where)
+        y = wide / np.sqrt(square + case.options.eps)
     elif case.op == "standardize":
         mean, var = moments(wide, problem.axes, where)
         y = (wide - mean) / np.sqrt(var)
@@ -96,6 +99,10 @@ def reference(problem: Problem) -> Reference:
             np.maximum(y, 0, out=y)
         case "silu":
             y /= 1 + np.exp(-y)
+        case "gelu":
+            y *= (1 + np.vectorize(math.erf, otypes=[y.dtype])(y / math.sqrt(2))) / 2
+        case "gelu_tanh":
+            y *= (1 + np.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y**3))) / 2
     results = (y, wide) if case.options.residual else (y,)
     expected: tuple[Array, ...] = tuple(part.reshape(case.shape) for part in results)
     return Reference(expected, tuple(np.maximum(1.0, np.abs(part)) for part in expected))

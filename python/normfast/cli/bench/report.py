@@ -1,6 +1,7 @@
 """The tables for people: short on the console, complete in Markdown."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -168,7 +169,7 @@ as many calls as fill a sample.
   each input read once and each output written once; x twice where the data of one statistic (a
   plane set, a group, a strip of columns a cache line wide) does not fit in L2, and so must come
   from memory again before the first result. The yardstick of `mean_var`, which writes nothing, is
-  the best of these copies, NumPy's sum and NumPy's largest value of as many bytes. That of a
+  the best of NumPy's sum, NumPy's largest value and the reading half of these copies. That of a
   single row is `np.add` of the row: the cost of a call.
 - **in**: the smallest cache of one core that holds everything the case reads and writes.
 - **peers**: their time by that of normfast, so above 1 normfast is faster. Those that write into
@@ -181,8 +182,11 @@ as many calls as fill a sample.
 - **error**: the largest |y - exact| / max(1, |y|), of unit vectors relative."""
 
 
-def to_markdown(run: Run, plots: Sequence[tuple[str, str]] = ()) -> str:
-    """The page: conditions, groups, promises, method, every case. ``plots``: titles and files."""
+def to_markdown(run: Run, plots: Sequence[tuple[str, str]] = (), notes: str = "") -> str:
+    """The page: conditions, groups, promises, method, every case.
+
+    ``plots``: titles and files. ``notes``: the section of that name, written by a person.
+    """
     conditions = run.conditions
     parts = [
         "# Benchmarks",
@@ -195,6 +199,7 @@ def to_markdown(run: Run, plots: Sequence[tuple[str, str]] = ()) -> str:
         "## Promises",
         markdown_table(promise_rows(run)),
         "\n".join(f"- {line}" for line in culprits(run)),
+        notes,
         "## Against each peer",
         markdown_table(peer_rows(run)),
         "## How it is measured",
@@ -204,6 +209,13 @@ def to_markdown(run: Run, plots: Sequence[tuple[str, str]] = ()) -> str:
         "\n".join(f"- {line}" for line in failures(run)),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def notes_of(file: Path) -> str:
+    """The section ``## Notes`` of an earlier page, which outlives the numbers around it."""
+    text = file.read_text("utf-8") if file.exists() else ""
+    found = re.search(r"^## Notes\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[0].strip() if found else ""
 
 
 def promise_rows(run: Run) -> Iterator[list[str]]:

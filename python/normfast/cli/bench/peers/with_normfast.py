@@ -39,8 +39,10 @@ def prepare(problem: Problem, threads: int) -> dict[str, Contender]:
 def positional(problem: Problem) -> tuple[str, dict[str, Any]]:
     """The arguments as a user writes them, and the names in them."""
     case, options = problem.case, problem.case.options
-    flat = {name: value.reshape(-1) for name, value in problem.params.items()}
-    names: dict[str, Any] = {"x": problem.x} | {name: v.copy() for name, v in flat.items()}
+    by_feature = case.op in ("layer_norm", "rms_norm")
+    shape = tuple(case.shape[axis] for axis in problem.axes) if by_feature else (-1,)
+    names: dict[str, Any] = {"x": problem.x}
+    names |= {name: value.reshape(shape).copy() for name, value in problem.params.items()}
     channel = f", channel_axis={options.channel_axis}" if options.channel_axis != 1 else ""
     channel += f", eps={options.eps}" if options.eps != Options.eps else ""
     last = options.axis == (-1,)

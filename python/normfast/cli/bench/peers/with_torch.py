@@ -25,7 +25,10 @@ def load(stack: ExitStack) -> Peer:
 def prepare(torch: Any, problem: Problem, threads: int) -> Contender | None:
     """Views of the same memory as torch sees it, and the statement; torch has no masks."""
     case = problem.case
-    if "where" in problem.companions or (case.op == "mean_var" and problem.x.dtype.kind in "iu"):
+    integers = problem.x.dtype.kind in "iu" and case.op != "normalize_image"
+    by_feature = case.op in ("layer_norm", "rms_norm")
+    several = by_feature and len(problem.axes) > 1 and not trailing(problem)
+    if "where" in problem.companions or integers or several:
         return None
     torch.set_num_threads(threads)
 
@@ -35,9 +38,10 @@ def prepare(torch: Any, problem: Problem, threads: int) -> Contender | None:
         return torch.from_numpy(array)
 
     channel_last = case.op in CHANNELS and case.options.channel_axis == -1 and problem.x.ndim > 2
-    names: dict[str, Any] = {"F": torch.nn.functional, "torch": torch}
+    features = tuple(case.shape[axis] for axis in problem.axes) if by_feature else ()
+    names: dict[str, Any] = {"F": torch.nn.functional, "torch": torch, "shape": features}
     for name, value in problem.params.items():
-        names[name] = tensor(value.copy().reshape(-1))
+        names[name] = tensor(value.copy().reshape(features if by_feature else -1))
     for name, value in ({"x": problem.x} | problem.companions).items():
         names[name] = first(tensor(value), channel_last)
     names["eps"] = case.options.eps
@@ -48,8 +52,6 @@ def prepare(torch: Any, problem: Problem, threads: int) -> Contender | None:
     if case.op == "normalize":
         names["y"] = tensor(problem.y)
     names |= {"axes": problem.axes, "groups": case.options.num_groups}
-    if case.op in ("layer_norm", "rms_norm"):
-        names["C"] = case.shape[problem.axes[-1]]
 
     def standardize(x: Any, axes: tuple[int, ...]) -> Any:
         std, mean = torch.std_mean(x, axes, correction=0, keepdim=True)
@@ -98,12 +100,18 @@ def operation(problem: Problem) -> str:
         case "batch_norm":
             training = case.options.training
             return f"F.batch_norm(x, running_mean, running_var, weight, bias, {training}, 0.1, eps)"
-        case "layer_norm" if problem.axes != (len(case.shape) - 1,):  # torchvision's LayerNorm2d
+        case "layer_norm" | "rms_norm" if not trailing(problem):  # torchvision's LayerNorm2d
             (axis,) = problem.axes
-            call = f"F.layer_norm(x.movedim({axis}, -1), (C,), weight, bias, eps)"
+            call = STATEMENTS[case.op].replace("(x,", f"(x.movedim({axis}, -1),")
             return f"{call}.movedim(-1, {axis})"
         case op:
             return STATEMENTS[op]
+
+
+def trailing(problem: Problem) -> bool:
+    """Whether the normalised axes are the last ones."""
+    ndim = len(problem.case.shape)
+    return problem.axes == tuple(range(ndim - len(problem.axes), ndim))
 
 
 def first(tensor: Any, channel_last: bool) -> Any:
@@ -120,8 +128,8 @@ CHANNELS = ("batch_norm", "instance_norm", "group_norm")
 IN_PLACE = ("normalize", "mean_var")  # F.normalize has out=
 STATEMENTS = {
     "mean_var": "torch.var_mean(x, axes, correction=0)",
-    "layer_norm": "F.layer_norm(x, (C,), weight, bias, eps)",
-    "rms_norm": "F.rms_norm(x, (C,), weight, eps)",
+    "layer_norm": "F.layer_norm(x, shape, weight, bias, eps)",
+    "rms_norm": "F.rms_norm(x, shape, weight, eps)",
     "group_norm": "F.group_norm(x, groups, weight, bias, eps)",
     "instance_norm": "F.instance_norm(x, None, None, weight, bias, True, 0.1, eps)",
     "normalize": "F.normalize(x, 2.0, axes[0], eps, out=y)",
