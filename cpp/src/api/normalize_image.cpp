@@ -89,6 +89,7 @@ void normalize_image(const View& image, const NormalizeImage& options) {
     p.nest.push(dim);
   }
   p.threads = problem.threads();
+  p.stream = problem.streams();
   const KernelTable& table = kernels();
   if (problem.computing() == DType::kFloat32) {
     run<float>(p, table, table.f32);

@@ -473,13 +473,13 @@ int Problem::threads() const {
   return static_cast<int>(std::min<int64_t>(most, wanted));
 }
 
-// A result that would push everything out of the last cache anyway is written past it, which saves
-// reading its lines first. In place they are there already.
+// A result that fills half of the last cache or more is written past it, which saves reading its
+// lines first. In place they are there already.
 bool Problem::streams() const {
   const View& out = common_.out;
   if (!out.given() || out.data == x_.data) return false;
   const int64_t l3 = caches().l3 ? caches().l3 : 32 * 1024 * 1024;
-  return x_.size() * (size_of(x_.dtype) + size_of(out.dtype)) > l3;
+  return x_.size() * size_of(out.dtype) > l3 / 2;
 }
 
 void Problem::run() {

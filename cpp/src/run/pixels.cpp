@@ -63,8 +63,11 @@ class Pass {
       widen(from, tile, count);
       const bool beside = y_unit == step(kY);
       char* to = join_ ? joined + c * kGroup * y_unit : beside ? y + c * p_.y_step : raw;
-      map(static_cast<std::size_t>(c), tile, count);
-      narrow(tile, to, count);
+      const bool lies =
+          p_.y.type == kTypeOf<T> && reinterpret_cast<std::uintptr_t>(to) % sizeof(T) == 0;
+      T* const mapped = lies ? reinterpret_cast<T*>(to) : tile;
+      map(static_cast<std::size_t>(c), tile, mapped, count, lies && beside && !join_);
+      if (!lies) narrow(tile, to, count);
       if (!join_ && !beside) scatter_line(raw, count, y + c * p_.y_step);
     }
     if (join_) join_(joined, count, p_.channels, y);
@@ -89,11 +92,14 @@ class Pass {
     return nest;
   }
 
-  void map(std::size_t c, T* tile, int64_t count) const {
-    if (fits_[c]) {
-      kernels_.of(kTypeOf<T>).apply_row(tile, tile, count, maps_[c], nullptr, nullptr, 0);
+  void map(std::size_t c, const T* x, T* y, int64_t count, bool last) const {
+    const auto& kernels = kernels_.of(kTypeOf<T>);
+    if (!fits_[c]) {
+      apply_exact<T>(statistics_[c], x, y, count, nullptr, nullptr);
+    } else if (last && p_.stream) {
+      kernels.stream_row(x, y, count, maps_[c], nullptr, nullptr, 0, 0);
     } else {
-      apply_exact<T>(statistics_[c], tile, tile, count, nullptr, nullptr);
+      kernels.apply_row(x, y, count, maps_[c], nullptr, nullptr, 0);
     }
   }
 
@@ -111,7 +117,10 @@ class Pass {
 template <class T>
 void run(const Pixels& pixels, const KernelTable& table, const Kernels<T>& kernels) {
   const Pass<T> pass(pixels, table, kernels);
-  parallel_for(pixels.threads, pixels.nest.size(), pass);
+  parallel_for(pixels.threads, pixels.nest.size(), [&](int64_t begin, int64_t end) {
+    pass(begin, end);
+    if (pixels.stream) table.fence();
+  });
 }
 
 template void run<float>(const Pixels&, const KernelTable&, const Kernels<float>&);

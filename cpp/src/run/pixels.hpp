@@ -15,6 +15,7 @@ struct Pixels {
   const double* mean = nullptr;    // one a channel of y
   const double* rstd = nullptr;
   int threads = 1;
+  bool stream = false;  // write y past the cache
 };
 
 template <class T>
