@@ -373,25 +373,33 @@ void add_lines_exact(const void* first, int64_t stride, int64_t lines, int64_t l
 
 // ---- bytes ------------------------------------------------------------------------------------
 //
-// Integers, so nothing is centred: no sum of a group reaches 2^24, where floats stop being exact,
-// nor one of an array 2^53.
+// Integers, so nothing is centred and no order matters: the squares of a chunk stay below 2^31, the
+// sums of an array below 2^53.
 
 template <class X>
-void widen_bytes(const X* x, float* y, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(x[i]);
+void sum_bytes(const X* x, int64_t count, int32_t& sum, int32_t& square) {
+  int32_t s = 0, q = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t v = x[i];
+    s += v;
+    q += v * v;
+  }
+  sum += s;
+  square += q;
 }
 
 template <class X>
 Moments sum_row(const void* first, const void* const* groups, int64_t n, double) noexcept {
-  const Groups<X> x(first, groups);
-  F64 S = F64::set(0), Q = F64::set(0);
-  float wide[kGroup];
-  for (int64_t g = 0; g * kGroup < n; ++g) {
-    const int64_t left = n - g * kGroup, m = left < kGroup ? left : kGroup;
-    widen_bytes(x[g], wide, m);
-    add_group<Reduction::kMoments, false>(wide, m, F32::set(0), S, Q);
+  int32_t s = 0, q = 0;
+  if (groups) {
+    for (int64_t g = 0; g * kGroup < n; ++g) {
+      const int64_t left = n - g * kGroup;
+      sum_bytes(static_cast<const X*>(groups[g]), left < kGroup ? left : kGroup, s, q);
+    }
+  } else {
+    sum_bytes(static_cast<const X*>(first), n, s, q);
   }
-  return {static_cast<double>(n), sum(S), 0, sum(Q)};
+  return {static_cast<double>(n), static_cast<double>(s), 0, static_cast<double>(q)};
 }
 
 template <class X>
@@ -399,11 +407,21 @@ void sum_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes, 
                double* sum, double* square) noexcept {
   constexpr int64_t kWide = 64;
   const X* x = static_cast<const X*>(first);
-  float wide[kLineGroup * kWide];
   for (int64_t i = 0; i < lanes; i += kWide) {
     const int64_t m = lanes - i < kWide ? lanes - i : kWide;
-    for (int64_t r = 0; r < lines; ++r) widen_bytes(x + r * stride + i, wide + r * kWide, m);
-    add_lines<Reduction::kMoments, float>(wide, kWide, lines, m, nullptr, sum + i, square + i);
+    int32_t s[kWide] = {}, q[kWide] = {};
+    for (int64_t r = 0; r < lines; ++r) {
+      const X* line = x + r * stride + i;
+      for (int64_t l = 0; l < m; ++l) {
+        const int32_t v = line[l];
+        s[l] += v;
+        q[l] += v * v;
+      }
+    }
+    for (int64_t l = 0; l < m; ++l) {
+      sum[i + l] += s[l];
+      square[i + l] += q[l];
+    }
   }
 }
 
