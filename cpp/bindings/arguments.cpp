@@ -25,6 +25,8 @@ bool is_masked(py::handle array) {
   return py::isinstance(array, py::module_::import("numpy.ma").attr("MaskedArray"));
 }
 
+constexpr int kHalfNumber = 23;  // which pybind11 does not name
+
 // ml_dtypes gives bfloat16 a number of its own when it is imported.
 int bfloat16_number() {
   static int number = -1;
@@ -45,7 +47,7 @@ std::optional<DType> type_of(int number) {
       return DType::kFloat32;
     case api::NPY_DOUBLE_:
       return DType::kFloat64;
-    case 23:  // half
+    case kHalfNumber:
       return DType::kFloat16;
     case api::NPY_UBYTE_:
       return DType::kUInt8;
@@ -106,7 +108,7 @@ int number_of(DType type) {
     case DType::kFloat64:
       return api::NPY_DOUBLE_;
     case DType::kFloat16:
-      return 23;
+      return kHalfNumber;
     case DType::kBFloat16:
       try {
         py::module_::import("ml_dtypes");
@@ -197,12 +199,15 @@ void Arguments::numpy_array(const char* name, py::handle object, View& view,
     fail_type(std::string(name) + " has dtype " + std::string(py::str(py::object(dtype))) +
               ", expected " + (native ? expected : "native byte order"));
   }
-  if (proxy->nd > kMaxDims) {
-    fail(std::string(name) + " has " + std::to_string(proxy->nd) + " dimensions, at most " +
-         std::to_string(kMaxDims) + " are supported");
-  }
+  check_ndim(name, proxy->nd);
   view.dtype = *type;
   fill_view(object, view);
+}
+
+void Arguments::check_ndim(const char* name, int ndim) const {
+  if (ndim <= kMaxDims) return;
+  fail(std::string(name) + " has " + std::to_string(ndim) + " dimensions, at most " +
+       std::to_string(kMaxDims) + " are supported");
 }
 
 void Arguments::dlpack_array(const char* name, py::handle object, View& view,
@@ -261,10 +266,7 @@ void Arguments::dlpack_array(const char* name, py::handle object, View& view,
   if (!element) {
     fail_type(std::string(name) + " is a " + type + " of another dtype, expected " + expected);
   }
-  if (tensor->ndim > kMaxDims) {
-    fail(std::string(name) + " has " + std::to_string(tensor->ndim) + " dimensions, at most " +
-         std::to_string(kMaxDims) + " are supported");
-  }
+  check_ndim(name, tensor->ndim);
   view.dtype = *element;
   view.data = static_cast<char*>(tensor->data) + tensor->byte_offset;
   view.ndim = tensor->ndim;

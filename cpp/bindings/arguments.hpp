@@ -48,6 +48,7 @@ class Arguments {
   static constexpr const char* kNumbers =
       "float32, float64, float16, bfloat16, or an integer where those are taken";
   void numpy_array(const char* name, py::handle object, View& view, const char* expected) const;
+  void check_ndim(const char* name, int ndim) const;
   void dlpack_array(const char* name, py::handle object, View& view, const char* expected);
   bool is_integer(const char* name, py::handle object, int64_t& value) const;
   int checked_axis(const char* name, int64_t value, int ndim) const;

@@ -4,42 +4,22 @@
 
 #include <pybind11/pybind11.h>
 
-#include <exception>
-#include <new>
-#include <string>
 #include <utility>
-
-#include "normfast/normfast.hpp"
 
 namespace normfast::python {
 
 namespace py = pybind11;
 
-// Sets Python's error from the exception being handled.
-inline void translate_exception() {
-  try {
-    throw;
-  } catch (py::error_already_set& error) {
-    error.restore();
-  } catch (const TypeError& error) {
-    PyErr_SetString(PyExc_TypeError, error.what());
-  } catch (const ValueError& error) {
-    PyErr_SetString(PyExc_ValueError, error.what());
-  } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
-  } catch (const std::exception& error) {
-    PyErr_SetString(PyExc_RuntimeError, error.what());
-  }
-}
-
 template <auto kFunction, std::size_t... kIndex>
 PyObject* call(PyObject* const* arguments, std::index_sequence<kIndex...>) {
   try {
     return kFunction(py::handle(arguments[kIndex])...).release().ptr();
+  } catch (py::error_already_set& error) {
+    error.restore();
   } catch (...) {
-    translate_exception();
-    return nullptr;
+    py::detail::try_translate_exceptions();  // by what the module registers
   }
+  return nullptr;
 }
 
 template <class... Arguments>

@@ -22,7 +22,7 @@ __all__ = ["cosine_linear", "fold_batch_norm"]
 Array = NDArray[Any]
 
 # By name: bfloat16 is no dtype of NumPy's own.
-_FLOATS = ("float32", "float64", "float16", "bfloat16")
+FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 
 def cosine_linear(
@@ -280,7 +280,7 @@ def _array(
         with suppress(BufferError, RuntimeError, TypeError, ValueError):
             array = np.from_dlpack(array)
     readable = isinstance(array, np.ndarray) and array.dtype.isnative
-    if not readable or array.dtype.name not in _FLOATS:
+    if not readable or array.dtype.name not in FLOATS:
         with _errors(f"{function}: {name}", "normalize: x"):
             array = _copy(array)
     if shape is not None and array.shape != shape:

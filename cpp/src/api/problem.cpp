@@ -139,14 +139,16 @@ void Problem::check_apart(const Named& written, const Named& read) const {
   fail(w + " overlaps " + r + (both ? "; it must be " + r + " itself or disjoint memory" : ""));
 }
 
-void Problem::check_output(const char* name, const View& view) {
-  if (!is_floating(view.dtype)) {
-    fail_type(std::string(name) + " is " + dtype_name(view.dtype) + ", expected " + kFloating);
-  }
+void Problem::check_like_x(const char* name, const View& view) const {
+  check_floating(name, view);
   if (view.ndim != x_.ndim || !std::equal(view.shape, view.shape + view.ndim, x_.shape)) {
     fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) + ", expected " +
          shape_text(x_.shape, x_.ndim));
   }
+}
+
+void Problem::check_output(const char* name, const View& view) {
+  check_like_x(name, view);
   write({name, &view, true});
 }
 
@@ -310,11 +312,7 @@ void Problem::select(const Selection& selection) {
 }
 
 Array Problem::addend(const char* name, const View& view) {
-  check_floating(name, view);
-  if (view.ndim != x_.ndim || !std::equal(view.shape, view.shape + view.ndim, x_.shape)) {
-    fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) + ", expected " +
-         shape_text(x_.shape, x_.ndim));
-  }
+  check_like_x(name, view);
   read({name, &view, true});
   addend_ = &view;
   return {static_cast<char*>(view.data), view.dtype};

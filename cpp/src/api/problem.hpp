@@ -118,6 +118,7 @@ class Problem {
   void read(const Named& argument);
   void write(const Named& argument);
   void check_apart(const Named& written, const Named& read) const;
+  void check_like_x(const char* name, const View& view) const;
   void check_output(const char* name, const View& view);
   void keep_weights();
   Array addend(const char* name, const View& view);

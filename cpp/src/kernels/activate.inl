@@ -1,6 +1,6 @@
 // Activations without libm, so that every ISA gives the same bits: exponentials by a power of two
 // and a polynomial, the normal distribution by the complementary error function. Within 3e-7
-// (float64: 1e-14) x max(1, |y|).
+// (float64: 1e-13) x max(1, |y|).
 
 namespace normfast {
 namespace {

@@ -42,7 +42,6 @@ class Columns {
         fold_(work.plan.fold),
         stack_(work.plan.stack),
         follows_(work.plan.affine_follows()),
-        alike_(!work.weighted() && reduction_ != Reduction::kSums),
         reads_(walks(kX, work.x)),
         direct_(maps_in_place(work, kernels) && reads_ && walks(kY, work.y)),
         reducer_(work, kernels, reads_) {
@@ -112,7 +111,7 @@ class Columns {
       std::fill_n(found.mean_lo, n, 0.0);
       std::fill_n(found.pre, n, 1.0);
     } else {
-      find(work_, kernels_, sequence_, alike_, parts(total), n, found,
+      find(work_, kernels_, sequence_, parts(total), n, found,
            [&](auto body) { for_statistics(place, body); });
     }
     if (work_.y) make_maps(place, found, state);
@@ -182,7 +181,7 @@ class Columns {
   Moments join(const Lanes& lanes, int64_t first, int64_t step, int64_t members) const {
     Moments m = lanes[first];
     if (members == 1) return m;
-    if (!alike_ || reduction_ != Reduction::kMoments) {
+    if (!work_.alike() || reduction_ != Reduction::kMoments) {
       for (int64_t i = 1; i < members; ++i) m = merge(reduction_, m, lanes[first + i * step]);
       return m;
     }
@@ -401,7 +400,6 @@ class Columns {
   const int64_t fold_;
   const int64_t stack_;
   const bool follows_;
-  const bool alike_;   // lanes have the same count by construction
   const bool reads_;   // lanes of x can be walked where they lie,
   const bool direct_;  // those of y as well, by a kernel of their own type
   const LaneReducer<T> reducer_;

@@ -40,11 +40,10 @@ class Pass {
   }
 
  private:
-  // Split and join count elements by their unit, so both take any address.
+  // Whether split or join may walk it.
   bool interleaved(const Array& a, Operand o, int64_t step) const {
     return p_.channels >= 2 && p_.channels <= kSplit && step == a.unit() &&
            (p_.nest.size() == 1 || p_.nest.inner_step(o) == p_.channels * a.unit()) &&
-           reinterpret_cast<std::uintptr_t>(a.data) % static_cast<std::uintptr_t>(a.unit()) == 0 &&
            aligned(a.data, p_.nest, o, a.unit());
   }
 
@@ -63,8 +62,7 @@ class Pass {
       widen(from, tile, count);
       const bool beside = y_unit == step(kY);
       char* to = join_ ? joined + c * kGroup * y_unit : beside ? y + c * p_.y_step : raw;
-      const bool lies =
-          p_.y.type == kTypeOf<T> && reinterpret_cast<std::uintptr_t>(to) % sizeof(T) == 0;
+      const bool lies = holds<T>(p_.y.type, to);
       T* const mapped = lies ? reinterpret_cast<T*>(to) : tile;
       map(static_cast<std::size_t>(c), tile, mapped, count, lies && beside && !join_);
       if (!lies) narrow(tile, to, count);

@@ -99,8 +99,7 @@ class Rows {
     if (work_.given_rstd) {
       each([&](int64_t i, const Offsets& at) { found.set(i, sequence_.given(at)); });
     } else {
-      const bool alike = !work_.weighted() && work_.reduction() != Reduction::kSums;
-      find(work_, kernels_, sequence_, alike, parts(total), n, found, each);
+      find(work_, kernels_, sequence_, parts(total), n, found, each);
     }
     if (!work_.y) return;
     double weight[kTogether], bias[kTogether];
@@ -127,13 +126,14 @@ class Rows {
       const Offsets& at = place.at[i];
       const Normalizer<T> map = {state.center[i], state.scale[i], state.shift[i]};
       if (!state.fits[i]) {
-        apply_tiles(at, begin, end, map, &state.found, i);
+        const Statistic exact = state.found[i];
+        apply_tiles(at, begin, end, map, &exact);
       } else if (direct_) {
         apply_direct(at, begin, end, map);
       } else if (runs_) {
         apply_runs(at, begin, end, map);
       } else {
-        apply_tiles(at, begin, end, map, nullptr, i);
+        apply_tiles(at, begin, end, map, nullptr);
       }
     }
   }
@@ -173,9 +173,9 @@ class Rows {
     });
   }
 
-  // In float64 where the statistics are given as well.
+  // In float64 where the statistic is given as well.
   void apply_tiles(const Offsets& at, int64_t begin, int64_t end, const Normalizer<T>& map,
-                   const Found<kTogether>* exact, int64_t row) const {
+                   const Statistic* exact) const {
     const auto apply_row = kernels_.of(kTypeOf<T>).apply_row;
     for_pieces(begin, end, [&](int64_t b, int64_t e) {
       T x[kGroup];
@@ -189,7 +189,7 @@ class Rows {
         if (!exact) {
           apply_row(x, x, count, map, affine.weight, affine.bias, 1);
         } else {
-          apply_exact((*exact)[row], x, x, count, affine.weight, affine.bias);
+          apply_exact(*exact, x, x, count, affine.weight, affine.bias);
         }
       }
       finish_output(work_, kernels_, nest_, at, b, e, x);

@@ -86,7 +86,7 @@ inline bool one_run(const Nest& nest, Operand o, int64_t unit) {
 
 // ---- in the computing type --------------------------------------------------------------------
 
-// body(first element of a piece, its nest position, count): pieces of at most kGroup elements.
+// body(begin, end) for pieces of at most kGroup elements.
 template <class Body>
 void for_pieces(int64_t begin, int64_t end, Body body) {
   for (int64_t b = begin; b < end; b += kGroup) body(b, std::min(end, b + kGroup));
@@ -172,14 +172,18 @@ inline bool lie_in_runs(const Work& work, const Nest& nest) {
   return lies(work.x, kX) && lies(work.y, kY) && lies(work.addend, kAddend) && lies(work.sum, kSum);
 }
 
+// Whether p, in an array of such elements, is the address of a T.
+template <class T>
+bool holds(DType type, const char* p) {
+  return type == kTypeOf<T> && reinterpret_cast<std::uintptr_t>(p) % sizeof(T) == 0;
+}
+
 // A run of an array in the computing type: where it lies, or widened.
 template <class T>
 const T* widened(const Kernels<T>& kernels, const Array& array, int64_t offset, int64_t count,
                  T* tile) {
   const char* p = array.data + offset;
-  if (array.type == kTypeOf<T> && reinterpret_cast<std::uintptr_t>(p) % sizeof(T) == 0) {
-    return reinterpret_cast<const T*>(p);
-  }
+  if (holds<T>(array.type, p)) return reinterpret_cast<const T*>(p);
   kernels.widen[static_cast<int>(array.type)](p, tile, count);
   return tile;
 }
@@ -200,8 +204,7 @@ void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int
     }
   }
   char* const out = work.y.data + at[kY];
-  const bool lies =
-      work.y.type == kTypeOf<T> && reinterpret_cast<std::uintptr_t>(out) % sizeof(T) == 0;
+  const bool lies = holds<T>(work.y.type, out);
   const bool last = !work.adds() && work.activation == Activation::kNone;
   T* const there = lies ? reinterpret_cast<T*>(out) : y_tile;
   // What is read again soon stays in an aligned tile: a load that straddles two lines waits for the

@@ -34,12 +34,11 @@ struct Found {
   }
 };
 
-// What was merged becomes n statistics, which where they are alike have one count and no exact
-// sums; for_each(body) calls body(i, offsets) for each of them.
+// What was merged becomes n statistics; for_each(body) calls body(i, offsets) for each of them.
 template <class T, int N, class ForEach>
-void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequence, bool alike,
+void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequence,
           const Parts& total, int64_t n, Found<N>& found, ForEach for_each) {
-  alike &= total.p[0] != 0;  // nothing was selected
+  const bool alike = work.alike();
   bool each = !alike || work.mean || work.scale || work.m2 || work.count;
   std::fill_n(found.pre, n, 1.0);
   if (alike) {

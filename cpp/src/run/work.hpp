@@ -52,6 +52,8 @@ struct Work {
     const bool bytes = x.type == DType::kUInt8 || x.type == DType::kInt8;
     return bytes && r == Reduction::kMoments && !weighted() ? Reduction::kSums : r;
   }
+  // Statistics have one count by construction, and are no exact sums.
+  bool alike() const { return !weighted() && reduction() != Reduction::kSums; }
 };
 
 // Runs all of it. Either every element of y and of the statistics is written, or bad_alloc is

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias, Ty
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from normfast.linear import FLOATS
+
 if TYPE_CHECKING:
     from normfast.functional import _Activation, _Array
 
 Array: TypeAlias = NDArray[Any]
-
-# By name: bfloat16 is no dtype of NumPy's own.
-FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 
 class Options(TypedDict, total=False):
