@@ -110,10 +110,11 @@ V activate(V x) {
 template <Activation A, class T>
 void activate_run(const T* x, const T* addend, T* y, int64_t count) noexcept {
   using V = typename Lanes<T>::V;
+  const Runs<T, 1> runs = {x, 0, y, 0};
   if (addend) {
-    map_run<V>(x, y, count, [&](V v, auto load) { return activate<A>(v + load(addend)); });
+    map_run<V>(runs, count, [&](V(&v)[1], auto load) { v[0] = activate<A>(v[0] + load(addend)); });
   } else {
-    map_run<V>(x, y, count, [](V v, auto) { return activate<A>(v); });
+    map_run<V>(runs, count, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
   }
 }
 

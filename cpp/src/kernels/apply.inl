@@ -4,10 +4,20 @@
 namespace normfast {
 namespace {
 
+// body(constant k) for k < N: loops would leave what is indexed by k in memory.
+template <int N, class Body>
+[[gnu::always_inline]] inline void unroll(Body body) {
+  [&]<int... k>(std::integer_sequence<int, k...>) {
+    (body(std::integral_constant<int, k>{}), ...);
+  }(std::make_integer_sequence<int, N>{});
+}
+
 enum class Affine { kNone, kUniform, kWeight, kBias, kBoth };
 
+// N vectors of N rows or lines, which share their weight and bias.
 template <Affine A, class T, class V>
 struct AffineMap {
+  static constexpr bool kLoads = A != Affine::kNone && A != Affine::kUniform;
   const T* weight;
   const T* bias;
   V w, b;
@@ -18,13 +28,20 @@ struct AffineMap {
       b = V::set(bias ? *bias : T(-0.0));
     }
   }
-  template <class Load>
-  V operator()(V v, Load load) const {
-    if constexpr (A == Affine::kUniform) return fma(v, w, b);
-    if constexpr (A == Affine::kWeight) return v * load(weight);
-    if constexpr (A == Affine::kBias) return v + load(bias);
-    if constexpr (A == Affine::kBoth) return fma(v, load(weight), load(bias));
-    return v;
+  template <int N, class Load>
+  [[gnu::always_inline]] void operator()(V (&v)[N], Load load) const {
+    if constexpr (A == Affine::kUniform) each(v, [&](V a) { return fma(a, w, b); });
+    if constexpr (A == Affine::kWeight) each(v, [l = load(weight)](V a) { return a * l; });
+    if constexpr (A == Affine::kBias) each(v, [l = load(bias)](V a) { return a + l; });
+    if constexpr (A == Affine::kBoth) {
+      each(v, [l = load(weight), m = load(bias)](V a) { return fma(a, l, m); });
+    }
+  }
+
+ private:
+  template <int N, class Map>
+  static void each(V (&v)[N], const Map& map) {
+    unroll<N>([&](auto k) { v[k] = map(v[k]); });
   }
 };
 
@@ -38,116 +55,232 @@ void choose_affine(const T* weight, const T* bias, int64_t step, Body body) {
   body(std::integral_constant<Affine, Affine::kBoth>{});
 }
 
-// y[i] = map(x[i], load), where load(p) gives the same lanes of another array.
-template <class V, class X, class Map>
-void map_run(const X* x, X* y, int64_t count, Map map) {
+// N runs of x, `xs` elements apart, and N of y.
+template <class X, int N>
+struct Runs {
+  const X* x;
+  int64_t xs;
+  X* y;
+  int64_t ys;
+
+  Runs at(int64_t i) const { return {x + i, xs, y + i, ys}; }
+};
+
+// How vectors go to y: one, or two of sixteen bits an element that fill a line.
+struct Store {
+  template <class X, class V>
+  void operator()(X* y, V v) const {
+    v.store(y);
+  }
+  template <class X, class V>
+  void operator()(X* y, V v, V w) const {
+    V::store(y, v, w);
+  }
+};
+struct Stream {
+  template <class X, class V>
+  void operator()(X* y, V v) const {
+    v.stream(y);
+  }
+  template <class X, class V>
+  void operator()(X* y, V v, V w) const {
+    V::stream(y, v, w);
+  }
+};
+
+// Vectors of each run in one step: all are read before the first is written, as a load may wait for
+// an earlier store to the same place of another page.
+template <class X, int N>
+inline constexpr int kStep = N > 1 || sizeof(X) == 2 ? 2 : 4;
+
+// map(v, load) makes y of x in place, a vector of each run; load(p) gives the same lanes of another
+// array.
+template <int U, class V, class X, int N, class Map, class Store>
+[[gnu::always_inline]] inline void map_vectors(const Runs<X, N>& runs, int64_t i, const Map& map,
+                                               Store store) {
+  constexpr int64_t L = V::kLanes;
+  V v[U][N];
+  unroll<U>([&](auto u) {
+    unroll<N>([&](auto k) { v[u][k] = V::load(runs.x + k * runs.xs + i + u * L); });
+  });
+  unroll<U>(
+      [&](auto u) { map(v[u], [at = i + u * L](const auto* p) { return V::load(p + at); }); });
+  unroll<N>([&](auto k) {
+    X* const y = runs.y + k * runs.ys + i;
+    if constexpr (sizeof(X) == 2 && U == 2) {
+      store(y, v[0][k], v[1][k]);
+    } else {
+      unroll<U>([&](auto u) { store(y + u * L, v[u][k]); });
+    }
+  });
+}
+
+template <class V, class X, int N, class Map>
+[[gnu::always_inline]] inline void map_some(const Runs<X, N>& runs, int64_t i, int64_t m,
+                                            const Map& map) {
+  V v[N];
+  unroll<N>([&](auto k) { v[k] = V::load(runs.x + k * runs.xs + i, m); });
+  map(v, [i, m](const auto* p) { return V::load(p + i, m); });
+  unroll<N>([&](auto k) { v[k].store(runs.y + k * runs.ys + i, m); });
+}
+
+// From i on: what is less than a step.
+template <class V, class X, int N, class Map>
+[[gnu::always_inline]] inline void map_rest(const Runs<X, N>& runs, int64_t i, int64_t count,
+                                            const Map& map) {
+  constexpr int64_t L = V::kLanes;
+  for (; i + L <= count; i += L) map_vectors<1, V>(runs, i, map, Store{});
+  if (i < count) map_some<V>(runs, i, count - i, map);
+}
+
+template <class V, class X, int N, class Map>
+[[gnu::always_inline]] inline void map_run(Runs<X, N> runs, int64_t count, const Map& map) {
+  constexpr int U = kStep<X, N>;
   constexpr int64_t L = V::kLanes;
   int64_t i = 0;
-  for (; i + L <= count; i += L) {
-    map(V::load(x + i), [i](const auto* p) { return V::load(p + i); }).store(y + i);
-  }
-  if (i < count) {
-    const int64_t m = count - i;
-    map(V::load(x + i, m), [i, m](const auto* p) { return V::load(p + i, m); }).store(y + i, m);
-  }
+  for (; i + U * L <= count; i += U * L) map_vectors<U, V>(runs, i, map, Store{});
+  map_rest<V>(runs, i, count, map);
 }
 
-// The same past the cache: y is not to be read first, nor soon again. What is read next is fetched
-// meanwhile.
-template <class V, class X, class Map>
-void stream_run(const X* x, X* y, int64_t count, int64_t ahead, Map map) {
-  constexpr int64_t L = V::kLanes;
-  const auto some = [&](int64_t i, int64_t m) {
-    map(V::load(x + i, m), [i, m](const auto* p) { return V::load(p + i, m); }).store(y + i, m);
-  };
-  const uintptr_t beyond = reinterpret_cast<uintptr_t>(y) % (L * sizeof(X));
-  int64_t i = beyond ? L - static_cast<int64_t>(beyond / sizeof(X)) : 0;
+// The same past the cache, whole lines of it: y is not to be read first, nor soon again. What is
+// read next is fetched meanwhile. All runs of y start at the same place of a line.
+template <class V, class X, int N, class Map>
+[[gnu::always_inline]] inline void stream_run(Runs<X, N> runs, int64_t count, int64_t ahead,
+                                              const Map& map) {
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(X));
+  constexpr int U = static_cast<int>(kLine / V::kLanes);
+  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64 / sizeof(X));
+  int64_t i = beyond ? kLine - beyond : 0;
   if (i > count) i = count;
-  if (i > 0) some(0, i);
-  // An address only: it may lie past the array.
-  const uintptr_t next = reinterpret_cast<uintptr_t>(x) + static_cast<uintptr_t>(ahead);
-  for (; i + L <= count; i += L) {
-    __builtin_prefetch(reinterpret_cast<const void*>(next + static_cast<uintptr_t>(i) * sizeof(X)));
-    map(V::load(x + i), [i](const auto* p) { return V::load(p + i); }).stream(y + i);
+  if (i > 0) map_run<V>(runs, i, map);
+  // Addresses only: they may lie past the array.
+  const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
+  const uintptr_t step = static_cast<uintptr_t>(runs.xs) * sizeof(X);
+  for (; i + kLine <= count; i += kLine) {
+    const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(X);
+    unroll<N>([&](auto k) { __builtin_prefetch(reinterpret_cast<const void*>(at + k * step)); });
+    map_vectors<U, V>(runs, i, map, Stream{});
   }
-  if (i < count) some(i, count - i);
+  map_rest<V>(runs, i, count, map);
 }
 
-// body(run) with a run of one kind or the other.
-template <bool kStream, class V>
-auto runner([[maybe_unused]] int64_t ahead) {
-  return [=](const auto* x, auto* y, int64_t count, auto map) {
-    if constexpr (kStream) {
-      stream_run<V>(x, y, count, ahead, map);
-    } else {
-      map_run<V>(x, y, count, map);
-    }
-  };
+template <bool kStream, class V, class X, int N, class Map>
+[[gnu::always_inline]] inline void run(Runs<X, N> runs, int64_t count,
+                                       [[maybe_unused]] int64_t ahead, const Map& map) {
+  if constexpr (kStream) {
+    stream_run<V>(runs, count, ahead, map);
+  } else {
+    map_run<V>(runs, count, map);
+  }
 }
 
-template <class X, class T, class Run>
-void map_row(const void* x, void* y, int64_t count, Normalizer<T> n, const T* weight, const T* bias,
-             int64_t step, Run run) {
-  using V = typename Lanes<X>::V;
-  const V center = V::set(n.center), scale = V::set(n.scale), shift = V::set(n.shift);
-  choose_affine(weight, bias, step, [&](auto affine) {
-    const AffineMap<affine(), T, V> then(weight, bias);
-    run(static_cast<const X*>(x), static_cast<X*>(y), count,
-        [&](V v, auto load) { return then(fma(v - center, scale, shift), load); });
-  });
+// body(first, constant N) for all of `number` runs, two at a time where what they load is shared
+// and, streaming, where they start at the same place of a vector.
+template <bool kStream, bool kShares, class X, class Body>
+void for_runs(int64_t number, [[maybe_unused]] int64_t ys, Body body) {
+  int64_t r = 0;
+  if constexpr (kShares) {
+    const bool pairs = !kStream || ys * static_cast<int64_t>(sizeof(X)) % 64 == 0;
+    for (; pairs && r + 2 <= number; r += 2) body(r, std::integral_constant<int, 2>{});
+  }
+  for (; r < number; ++r) body(r, std::integral_constant<int, 1>{});
 }
 
-template <class X, class T, class Run>
-void map_lines(const void* x, int64_t x_stride, void* y, int64_t y_stride, int64_t lines,
-               int64_t lanes, const T* center, const T* scale, const T* shift, const T* weight,
-               const T* bias, int64_t step, Run run) {
+template <bool kStream, class X, class T>
+void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
+              const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
+              int64_t step, int64_t ahead) {
   using V = typename Lanes<X>::V;
   choose_affine(weight, bias, step, [&](auto affine) {
     const AffineMap<affine(), T, V> then(weight, bias);
-    for (int64_t r = 0; r < lines; ++r) {
-      run(static_cast<const X*>(x) + r * x_stride, static_cast<X*>(y) + r * y_stride, lanes,
-          [&](V v, auto load) {
-            return then(fma(v - load(center), load(scale), load(shift)), load);
-          });
-    }
+    for_runs<kStream, then.kLoads, X>(rows, ys, [&](int64_t r, auto n) {
+      constexpr int N = n();
+      V c[N], s[N], t[N];
+      unroll<N>([&](auto k) {
+        c[k] = V::set(center[r + k]), s[k] = V::set(scale[r + k]), t[k] = V::set(shift[r + k]);
+      });
+      const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
+                               ys};
+      run<kStream, V>(runs, count, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+        unroll<N>([&](auto k) { v[k] = fma(v[k] - c[k], s[k], t[k]); });
+        then(v, load);
+      });
+    });
+  });
+}
+
+template <bool kStream, class X, class T>
+void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
+               const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
+               int64_t step, int64_t ahead) {
+  using V = typename Lanes<X>::V;
+  choose_affine(weight, bias, step, [&](auto affine) {
+    const AffineMap<affine(), T, V> then(weight, bias);
+    for_runs<kStream, true, X>(lines, ys, [&](int64_t r, auto n) {
+      constexpr int N = n();
+      const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
+                               ys};
+      run<kStream, V>(runs, lanes, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+        const V c = load(center), s = load(scale), t = load(shift);
+        unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
+        then(v, load);
+      });
+    });
   });
 }
 
 template <class X, class T = Computing<X>>
-void apply_row(const void* x, void* y, int64_t count, Normalizer<T> n, const T* weight,
-               const T* bias, int64_t step) noexcept {
-  map_row<X>(x, y, count, n, weight, bias, step, runner<false, typename Lanes<X>::V>(0));
+void apply_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
+                const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
+                int64_t step) noexcept {
+  map_rows<false, X>(x, xs, y, ys, rows, count, center, scale, shift, weight, bias, step, 0);
 }
 
 template <class X, class T = Computing<X>>
-void stream_row(const void* x, void* y, int64_t count, Normalizer<T> n, const T* weight,
-                const T* bias, int64_t step, int64_t ahead) noexcept {
-  map_row<X>(x, y, count, n, weight, bias, step, runner<true, typename Lanes<X>::V>(ahead));
+void stream_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
+                 const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
+                 int64_t step, int64_t ahead) noexcept {
+  map_rows<true, X>(x, xs, y, ys, rows, count, center, scale, shift, weight, bias, step, ahead);
 }
 
 template <class X, class T = Computing<X>>
-void apply_lines(const void* x, int64_t x_stride, void* y, int64_t y_stride, int64_t lines,
-                 int64_t lanes, const T* center, const T* scale, const T* shift, const T* weight,
-                 const T* bias, int64_t step) noexcept {
-  map_lines<X>(x, x_stride, y, y_stride, lines, lanes, center, scale, shift, weight, bias, step,
-               runner<false, typename Lanes<X>::V>(0));
+void apply_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
+                 const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
+                 int64_t step) noexcept {
+  map_lines<false, X>(x, xs, y, ys, lines, lanes, center, scale, shift, weight, bias, step, 0);
 }
 
 template <class X, class T = Computing<X>>
-void stream_lines(const void* x, int64_t x_stride, void* y, int64_t y_stride, int64_t lines,
-                  int64_t lanes, const T* center, const T* scale, const T* shift, const T* weight,
-                  const T* bias, int64_t step, int64_t ahead) noexcept {
-  map_lines<X>(x, x_stride, y, y_stride, lines, lanes, center, scale, shift, weight, bias, step,
-               runner<true, typename Lanes<X>::V>(ahead));
+void stream_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
+                  const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
+                  int64_t step, int64_t ahead) noexcept {
+  map_lines<true, X>(x, xs, y, ys, lines, lanes, center, scale, shift, weight, bias, step, ahead);
+}
+
+// From a tile to where it belongs, past the cache; what is read next is fetched meanwhile.
+void stream_out(const void* tile, void* y, int64_t bytes, const void* next) noexcept {
+  const char* from = static_cast<const char*>(tile);
+  char* to = static_cast<char*>(y);
+  int64_t head = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(to) % 64);
+  if (head > bytes) head = bytes;
+  __builtin_memcpy(to, from, static_cast<size_t>(head));
+  const int64_t body = (bytes - head) / 64 * 64;
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(next);
+  for (int64_t i = head; i < head + body; i += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead + static_cast<uintptr_t>(i)));
+    F32::load(reinterpret_cast<const float*>(from + i)).stream(reinterpret_cast<float*>(to + i));
+  }
+  const int64_t done = head + body;
+  __builtin_memcpy(to + done, from + done, static_cast<size_t>(bytes - done));
 }
 
 // The yardstick.
 void copy_run(const float* x, float* y, int64_t count) noexcept {
-  map_run<F32>(x, y, count, [](F32 v, auto) { return v; });
+  map_run<F32>(Runs<float, 1>{x, 0, y, 0}, count, [](F32(&)[1], auto) {});
 }
 
 void stream_copy(const float* x, float* y, int64_t count) noexcept {
-  stream_run<F32>(x, y, count, 0, [](F32 v, auto) { return v; });
+  stream_run<F32>(Runs<float, 1>{x, 0, y, 0}, count, 0, [](F32(&)[1], auto) {});
   fence();
 }
 

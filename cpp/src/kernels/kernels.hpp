@@ -14,8 +14,9 @@ namespace normfast {
 // changes bits and may break the error bound. None may depend on the machine.
 inline constexpr int64_t kGroup = 512;       // elements whose float32 sums are then kept in float64
 inline constexpr int64_t kRowChunk = 16384;  // elements between two merges of Moments
-inline constexpr int64_t kRowDirect = 96;    // rows up to this length are summed in float64 at once
-inline constexpr int64_t kLineGroup = 32;    // columns: lines whose float32 sums are then widened
+inline constexpr int64_t kRowDirect = 96;  // rows up to this length are summed in float64 at once,
+inline constexpr int64_t kRowTurned = 32;  // shorter ones than this in the order of their elements
+inline constexpr int64_t kLineGroup = 32;  // columns: lines whose float32 sums are then widened
 inline constexpr int64_t kLineChunk = 1024;  // columns: lines between two merges of Moments
 
 // What is reduced. Squares, magnitudes and the maximum are moments about zero and leave their
@@ -66,6 +67,10 @@ struct DirectKernels {
   using ReduceRow = Moments (*)(const void* x, const void* const* groups, int64_t count,
                                 double tiny) noexcept;
 
+  // The same for `rows` rows of `count` <= kRowChunk elements each: a mean, mean_lo and m2 a row.
+  using ReduceRows = void (*)(const void* x, int64_t stride, int64_t rows, int64_t count,
+                              double tiny, double* mean, double* mean_lo, double* m2) noexcept;
+
   // Adds the sums of `lines` <= kLineGroup lines to sum[lane] and square[lane]; each element less
   // center[lane] (null: zero).
   using AddLines = void (*)(const void* x, int64_t stride, int64_t lines, int64_t lanes,
@@ -75,10 +80,11 @@ struct DirectKernels {
   using AddLinesExact = void (*)(const void* x, int64_t stride, int64_t lines, int64_t lanes,
                                  const double* center, double* sum, double* square) noexcept;
 
-  // y = (x - center) * scale + shift, then y * weight[i * step] + bias[i * step], step 0 or 1;
-  // weight, bias or both may be null.
-  using ApplyRow = void (*)(const void* x, void* y, int64_t count, Normalizer<T> n, const T* weight,
-                            const T* bias, int64_t step) noexcept;
+  // y = (x - center) * scale + shift with one center, scale and shift a row, then
+  // y * weight[i * step] + bias[i * step], step 0 or 1; weight, bias or both may be null.
+  using ApplyRows = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
+                             int64_t rows, int64_t count, const T* center, const T* scale,
+                             const T* shift, const T* weight, const T* bias, int64_t step) noexcept;
 
   // The same for `lines` lines with one center, scale and shift a lane.
   using ApplyLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
@@ -88,19 +94,22 @@ struct DirectKernels {
 
   // Null where the storage type has none: bytes have only sums, other integers nothing.
   ReduceRow reduce_row[kReductions];
+  ReduceRows reduce_rows[kReductions];
   AddLines add_lines[kReductions];
   AddLinesExact add_lines_exact[kReductions];
-  ApplyRow apply_row;
+  ApplyRows apply_rows;
   ApplyLines apply_lines;
   // The same, y written past the cache (see KernelTable::fence), and what lies `ahead` bytes of x
   // fetched into it.
-  using StreamRow = void (*)(const void* x, void* y, int64_t count, Normalizer<T> n,
-                             const T* weight, const T* bias, int64_t step, int64_t ahead) noexcept;
+  using StreamRows = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
+                              int64_t rows, int64_t count, const T* center, const T* scale,
+                              const T* shift, const T* weight, const T* bias, int64_t step,
+                              int64_t ahead) noexcept;
   using StreamLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
                                int64_t lines, int64_t lanes, const T* center, const T* scale,
                                const T* shift, const T* weight, const T* bias, int64_t step,
                                int64_t ahead) noexcept;
-  StreamRow stream_row;
+  StreamRows stream_rows;
   StreamLines stream_lines;
 };
 
@@ -121,6 +130,10 @@ struct Kernels {
   using Widen = void (*)(const void* x, T* y, int64_t count) noexcept;
   using Narrow = void (*)(const T* x, void* y, int64_t count) noexcept;
 
+  // Bytes out of a tile, past the cache (see KernelTable::fence), while those at `next` are fetched
+  // into it.
+  using StreamOut = void (*)(const void* tile, void* y, int64_t bytes, const void* next) noexcept;
+
   // y = activation(x + addend), the addend null or given; y may be either.
   using Activate = void (*)(const T* x, const T* addend, T* y, int64_t count) noexcept;
 
@@ -139,6 +152,7 @@ struct Kernels {
   AddLinesWeighted add_lines_weighted[kReductions];
   Widen widen[kDTypes];
   Narrow narrow[kDTypes];
+  StreamOut stream_out;
   Activate activate[kActivations];
   Divide divide;
   MakeMaps make_maps;

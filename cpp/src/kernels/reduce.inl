@@ -6,6 +6,7 @@
 // float64.
 
 #include <type_traits>
+#include <utility>
 
 namespace normfast {
 namespace {
@@ -225,13 +226,128 @@ Moments reduce_exact(Groups<X> x, int64_t n) {
   return moments_about(count, c, t, Q - S * t);
 }
 
+// ---- short rows -------------------------------------------------------------------------------
+//
+// All in float64, about the first element. Eight rows' sums are folded, and their moments found, a
+// row a lane. Rows under kRowTurned are turned first, so that a lane is a row throughout.
+
+struct Sums {
+  F64 s, q;
+};
+
+// Moments of eight rows from their sums about c.
+template <Reduction R>
+void put_moments(F64 c, Sums sums, int64_t n, int64_t rows, double* mean, double* mean_lo,
+                 double* m2) {
+  const F64 zero = F64::set(0);
+  F64 high = zero, low = zero, square = sums.q;
+  if constexpr (R == Reduction::kMoments) {
+    const F64 t = sums.s / F64::set(static_cast<double>(n));
+    high = c + t;
+    const F64 part = high - c;
+    low = (c - (high - part)) + (t - part);
+    square = larger(zero, sums.q - sums.s * t);
+  }
+  high.store(mean, rows);
+  low.store(mean_lo, rows);
+  square.store(m2, rows);
+}
+
+// The sums of one row about c, lane by lane in the order of sum_exact.
+template <Reduction R, class X>
+Sums sum_short(const X* x, int64_t n, F64 c) {
+  Wide s = {F64::set(0), F64::set(0)}, q = s;
+  const auto add = [&](Wide d) {
+    if constexpr (R == Reduction::kMoments) s = {s.lo + d.lo, s.hi + d.hi};
+    q = {accumulate<R>(q.lo, d.lo), accumulate<R>(q.hi, d.hi)};
+  };
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const Wide v = load_wide(x + i);
+    add({v.lo - c, v.hi - c});
+  }
+  if (i < n) {
+    const Wide v = load_wide(x + i, n - i);
+    add(keep({v.lo - c, v.hi - c}, n - i));
+  }
+  return {s.lo + s.hi, combine<R>(q.lo, q.hi)};
+}
+
+template <Reduction R>
+F64 totals(const F64 (&a)[8]) {
+  if constexpr (R != Reduction::kMaximum) return sums(a);
+  double each[8];
+  for (int i = 0; i < 8; ++i) each[i] = total<R>(a[i]);
+  return F64::load(each);
+}
+
+template <Reduction R, class X>
+void reduce_direct(const X* x, int64_t stride, int64_t rows, int64_t n, double* mean,
+                   double* mean_lo, double* m2) {
+  for (int64_t r = 0; r < rows; r += 8) {
+    const int64_t m = rows - r < 8 ? rows - r : 8;
+    F64 s[8], q[8];
+    double c[8] = {};
+    for (int64_t k = 0; k < m; ++k) {
+      const X* row = x + (r + k) * stride;
+      if constexpr (R == Reduction::kMoments) c[k] = static_cast<double>(first_of(row));
+      const Sums one = sum_short<R>(row, n, F64::set(c[k]));
+      s[k] = one.s, q[k] = one.q;
+    }
+    for (int64_t k = m; k < 8; ++k) s[k] = q[k] = F64::set(0);
+    put_moments<R>(F64::load(c), {totals<Reduction::kMoments>(s), totals<R>(q)}, n, m, mean + r,
+                   mean_lo + r, m2 + r);
+  }
+}
+
+template <class X>
+F64 load_f64(const X* x, int64_t count) {
+  return widen_low(F32::load(x, count));
+}
+F64 load_f64(const double* x, int64_t count) { return F64::load(x, count); }
+
+template <Reduction R, class X>
+void reduce_turned(const X* x, int64_t stride, int64_t rows, int64_t n, double* mean,
+                   double* mean_lo, double* m2) {
+  constexpr int64_t kBlock = 32;
+  for (int64_t b = 0; b < rows; b += kBlock) {
+    const int64_t width = rows - b < kBlock ? rows - b : kBlock;
+    X turned[kRowTurned * kBlock];
+    for (int64_t r = 0; r < width; ++r) {
+      for (int64_t i = 0; i < n; ++i) turned[i * kBlock + r] = x[(b + r) * stride + i];
+    }
+    for (int64_t r = 0; r < width; r += 8) {
+      const int64_t m = width - r < 8 ? width - r : 8;
+      const X* lanes = turned + r;
+      const F64 zero = F64::set(0), c = R == Reduction::kMoments ? load_f64(lanes, m) : zero;
+      Sums sums = {zero, zero};
+      for (int64_t i = 0; i < n; ++i) {
+        const F64 d = load_f64(lanes + i * kBlock, m) - c;
+        if constexpr (R == Reduction::kMoments) sums.s = sums.s + d;
+        sums.q = accumulate<R>(sums.q, d);
+      }
+      put_moments<R>(c, sums, n, m, mean + b + r, mean_lo + b + r, m2 + b + r);
+    }
+  }
+}
+
+template <Reduction R, class X>
+Moments reduce_short(const X* x, int64_t n) {
+  Moments m = {static_cast<double>(n), 0, 0, 0};
+  const auto reduce = n < kRowTurned ? reduce_turned<R, X> : reduce_direct<R, X>;
+  reduce(x, 0, 1, n, &m.mean, &m.mean_lo, &m.m2);
+  return m;
+}
+
+// ---- rows of any length -----------------------------------------------------------------------
+
 template <Reduction R, class X>
 Moments reduce_row(const void* first, const void* const* groups, int64_t n, double tiny) noexcept {
   using V = typename Lanes<X>::V;
   using T = Computing<X>;
   const Groups<X> x(first, groups);
   const double count = static_cast<double>(n);
-  if (n <= kRowDirect) return reduce_exact<R>(x, n);
+  if (n <= kRowDirect) return reduce_short<R>(x[0], n);
 
   F64 S = F64::set(0), Q = F64::set(0);
   const auto add = [&](auto shift, int64_t g, V c) {
@@ -279,6 +395,20 @@ Moments reduce_row(const void* first, const void* const* groups, int64_t n, doub
   const double s = sum(S), q = sum(Q), t = s / count, m2 = q - s * t;
   if (m2 >= 0.5 * q && q >= tiny * count && q - q == 0) return moments_about(count, c, t, m2);
   return reduce_exact<R>(x, n);
+}
+
+template <Reduction R, class X>
+void reduce_rows(const void* first, int64_t stride, int64_t rows, int64_t n, double tiny,
+                 double* mean, double* mean_lo, double* m2) noexcept {
+  const X* x = static_cast<const X*>(first);
+  if (n <= kRowDirect) {
+    const auto reduce = n < kRowTurned ? reduce_turned<R, X> : reduce_direct<R, X>;
+    return reduce(x, stride, rows, n, mean, mean_lo, m2);
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    const Moments m = reduce_row<R, X>(x + r * stride, nullptr, n, tiny);
+    mean[r] = m.mean, mean_lo[r] = m.mean_lo, m2[r] = m.m2;
+  }
 }
 
 // ---- columns ----------------------------------------------------------------------------------
@@ -347,12 +477,6 @@ void add_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes,
   }
 }
 
-template <class X>
-F64 load_f64(const X* x, int64_t count) {
-  return widen_low(F32::load(x, count));
-}
-F64 load_f64(const double* x, int64_t count) { return F64::load(x, count); }
-
 template <Reduction R, class X>
 void add_lines_exact(const void* first, int64_t stride, int64_t lines, int64_t lanes,
                      const double* center, double* sum, double* square) noexcept {
@@ -400,6 +524,15 @@ Moments sum_row(const void* first, const void* const* groups, int64_t n, double)
     sum_bytes(static_cast<const X*>(first), n, s, q);
   }
   return {static_cast<double>(n), static_cast<double>(s), 0, static_cast<double>(q)};
+}
+
+template <class X>
+void sum_rows(const void* first, int64_t stride, int64_t rows, int64_t n, double, double* mean,
+              double* mean_lo, double* m2) noexcept {
+  for (int64_t r = 0; r < rows; ++r) {
+    const Moments m = sum_row<X>(static_cast<const X*>(first) + r * stride, nullptr, n, 0);
+    mean[r] = m.mean, mean_lo[r] = 0, m2[r] = m.m2;
+  }
 }
 
 template <class X>
@@ -455,12 +588,14 @@ Moments reduce_weighted(const T* x, const double* weight, int64_t n) noexcept {
   while (first < n && weight[first] == 0) ++first;
   if (first == n) return {0, 0, 0, 0};
   constexpr bool kCentred = R == Reduction::kMoments;
+  // Short rows in the order of their elements, as without weights.
+  const int64_t step = n < kRowTurned ? 1 : 8;
   double c = kCentred ? static_cast<double>(x[first]) : 0, count, t = 0, q;
   for (int pass = 0;; ++pass) {
     const F64 center = F64::set(c);
     WeightedSums<R> sums;
-    for (int64_t i = 0; i < n; i += 8) {
-      const int64_t m = n - i < 8 ? n - i : 8;
+    for (int64_t i = 0; i < n; i += step) {
+      const int64_t m = n - i < step ? n - i : step;
       sums.add(load_f64(x + i, m), F64::load(weight + i, m), center);
     }
     count = sum(sums.count);

@@ -16,13 +16,15 @@ constexpr DirectKernels<Computing<X>> direct_of() {
   using enum Reduction;
   return {{reduce_row<kMoments, X>, reduce_row<kSquares, X>, reduce_row<kMagnitudes, X>,
            reduce_row<kMaximum, X>, nullptr},
+          {reduce_rows<kMoments, X>, reduce_rows<kSquares, X>, reduce_rows<kMagnitudes, X>,
+           reduce_rows<kMaximum, X>, nullptr},
           {add_lines<kMoments, X>, add_lines<kSquares, X>, add_lines<kMagnitudes, X>,
            add_lines<kMaximum, X>, nullptr},
           {add_lines_exact<kMoments, X>, add_lines_exact<kSquares, X>,
            add_lines_exact<kMagnitudes, X>, add_lines_exact<kMaximum, X>, nullptr},
-          apply_row<X>,
+          apply_rows<X>,
           apply_lines<X>,
-          stream_row<X>,
+          stream_rows<X>,
           stream_lines<X>};
 }
 
@@ -30,6 +32,7 @@ template <class X>
 constexpr DirectKernels<float> sums_of() {
   DirectKernels<float> k = {};
   k.reduce_row[static_cast<int>(Reduction::kSums)] = sum_row<X>;
+  k.reduce_rows[static_cast<int>(Reduction::kSums)] = sum_rows<X>;
   k.add_lines[static_cast<int>(Reduction::kSums)] = sum_lines<X>;
   return k;
 }
@@ -60,6 +63,7 @@ constexpr Kernels<T> kernels_of() {
                    widen<int32_t, T>, widen<int64_t, T>, nullptr},
                   {narrow<float, T>, narrow<double, T>, narrow_half<Half>, narrow_half<BFloat16>,
                    nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
+                  stream_out,
                   {activate_run<kNone, T>, activate_run<kRelu, T>, activate_run<kGelu, T>,
                    activate_run<kGeluTanh, T>, activate_run<kSilu, T>},
                   divide,

@@ -42,7 +42,7 @@ void make_plan(const Layout& layout, Plan& plan) {
     return begin;
   };
 
-  int lanes = n, lanes_end = n;  // the dimensions that are lanes
+  int lanes = n;  // from this dimension on they are lanes
   if (n > 0) {
     const int tail = block(n);
     const int before = tail > 0 ? block(tail) : 0;
@@ -53,11 +53,6 @@ void make_plan(const Layout& layout, Plan& plan) {
       plan.form = Form::kColumns;
       plan.fold = size(tail, n);
       lanes = before;
-    } else if (before == 0 && size(tail, n) < kTurn) {
-      // Also one row alone: it must give the bits it has in a batch.
-      plan.form = Form::kColumns;
-      lanes = before;
-      lanes_end = tail;
     }
   }
   for (int i = 0; i < n; ++i) {
@@ -68,7 +63,7 @@ void make_plan(const Layout& layout, Plan& plan) {
     } else if (i < lanes) {
       plan.units.push(dim);
     }
-    if (i >= lanes && i < lanes_end) {
+    if (i >= lanes) {
       plan.lanes.push(dim);
       plan.strip.push(dim, kSum + 1);
     } else if (reduced(i) && plan.form == Form::kColumns) {

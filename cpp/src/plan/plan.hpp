@@ -8,9 +8,7 @@
 // rows     a statistic is a sequence of elements, all its reduced dimensions in order;
 // columns  a statistic is a lane: the innermost dimensions lie side by side, `lines` of them are
 //          accumulated. Lanes may then be merged into one statistic, `fold` neighbours (short
-//          planes, channels-last groups) or `stack` lines laid side by side (few channels). Rows
-//          too short to fill a vector are columns as well, a row a lane, turned while they are
-//          staged.
+//          planes, channels-last groups) or `stack` lines laid side by side (few channels).
 #pragma once
 
 #include "plan/nest.hpp"
@@ -18,7 +16,6 @@
 namespace normfast {
 
 inline constexpr int64_t kFold = 128;        // inner reduced sizes under this are folded
-inline constexpr int64_t kTurn = 32;         // rows shorter than this are turned
 inline constexpr int64_t kStackBelow = 16;   // fewer lanes than this are stacked,
 inline constexpr int64_t kStack = 16;        // so many lines side by side,
 inline constexpr int64_t kStackLines = 512;  // where there are at least so many

@@ -43,7 +43,8 @@ class Columns {
         stack_(work.plan.stack),
         follows_(work.plan.affine_follows()),
         reads_(walks(kX, work.x)),
-        direct_(maps_in_place(work, kernels) && reads_ && walks(kY, work.y)),
+        direct_(maps_in_place(work, kernels, work.x.type) && !work.residual() && reads_ &&
+                walks(kY, work.y)),
         reducer_(work, kernels, reads_) {
     // Whole vectors, and whole statistics.
     const int64_t both = std::lcm(fold_, kVector);
@@ -344,7 +345,7 @@ class Columns {
     const T* weight = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight]);
     const T* bias = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias]);
     if (line_.ndim() > 0) at.add(line_.inner().step, place.begin);
-    map_run(work_, kernels_, at, lanes * count, [&](const T* x, T* y) {
+    map_run<T>(work_, kernels_, at, lanes * count, nullptr, [&](const T* x, T* y) {
       kernels_.of(kTypeOf<T>)
           .apply_lines(x, 0, y, 0, 1, lanes * count, state.center, state.scale, state.shift,
                        weight ? weight + first : nullptr, bias ? bias + first : nullptr, step_);

@@ -1,29 +1,31 @@
-// Rows: a unit is one statistic, or several short ones that are finished together; a part is the
-// Moments of one chunk of each.
+// Rows: a unit is one statistic, or several short ones side by side, which go through every step
+// together; a part is the Moments of one chunk of each.
 #pragma once
 
 #include "run/statistics.inl"
 
 namespace normfast {
 
-// Rows finished together: at most so many, while they stay in the first cache; fewer where they
-// come from memory, so that reads and writes alternate quickly.
-inline constexpr int64_t kTogether = 8;
+// Rows that go together: at most so many, while they stay in the first cache; fewer where they come
+// from memory, so that reads and writes alternate quickly.
+inline constexpr int64_t kTogether = 32;
 inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 1024;
-inline constexpr int64_t kFetched = 64 * 1024;  // bytes that are worth fetching before their turn
+inline constexpr int64_t kDirectRun = 16;         // runs under this go through a tile
+inline constexpr int64_t kWorthFetching = 65536;  // bytes, before their turn
 
 template <class T>
 class Rows {
  public:
+  // Rows one step of the innermost kept dimension apart.
   struct Place {
-    int64_t count = 0;
-    Offsets at[kTogether];
+    Offsets at;
+    int64_t count;
   };
 
   struct State {
     Found<kTogether> found;
     T center[kTogether], scale[kTogether], shift[kTogether];
-    bool fits[kTogether];
+    bool fit;  // all of these are for the fast kernels
   };
 
   Rows(const Work& work, const Kernels<T>& kernels)
@@ -31,28 +33,33 @@ class Rows {
         kernels_(kernels),
         sequence_(work, kernels),
         nest_(work.plan.apply),
+        rows_(work.plan.units),
+        size_(nest_.size()),
         follows_(work.plan.affine_follows()),
-        together_(std::clamp<int64_t>((work.far ? kTogetherFar : kTogetherElements) / nest_.size(),
-                                      1, kTogether)) {
-    const bool long_runs = nest_.ndim() <= 1 || nest_.inner_size() >= kShortRun;
-    const int64_t unit = work.x.unit();
-    const bool contiguous =
-        nest_.inner_size() == 1 || (nest_.inner_step(kX) == unit && nest_.inner_step(kY) == unit);
-    direct_ = maps_in_place(work, kernels) && long_runs && contiguous &&
-              reachable<T>(work, work.plan.units) && reachable<T>(work, nest_);
-    const int64_t next = together_ * work.plan.units.inner_step(kX);
-    ahead_ = next > 0 && next <= kFetched ? next : 0;
-    step_ = affine_lies<T>(work, nest_, 0) ? 0 : 1;
-    runs_ = long_runs && lie_in_runs(work, nest_);
-    if (!follows_) {
-      direct_ &= affine_lies<T>(work, nest_, step_);
-      runs_ &= affine_lies<T>(work, nest_, step_);
-    }
+        together_(std::clamp<int64_t>((work.far ? kTogetherFar : kTogetherElements) / size_, 1,
+                                      std::min(kTogether, rows_.inner_size()))),
+        staged_(!work.given_rstd && size_ <= kRowChunk && !sequence_.lies() &&
+                !sequence_.lies_in_groups() && work.reduction() != Reduction::kSums),
+        source_(staged_ ? kTypeOf<T> : work.x.type),
+        step_(affine_lies<T>(work, nest_, 0) ? 0 : 1) {
+    const bool runs = nest_.ndim() <= 1 || nest_.inner_size() >= kDirectRun;
+    const bool lies = follows_ || affine_lies<T>(work, nest_, step_);
+    const auto run_of = [&](const Array& a, Operand o) {
+      return nest_.inner_size() == 1 || nest_.inner_step(o) == a.unit();
+    };
+    runs_ = runs && lies && lie_in_runs(work, nest_);
+    direct_ = runs && lies && maps_in_place(work, kernels, source_) && run_of(work.y, kY) &&
+              (staged_ || (!work.residual() && run_of(work.x, kX))) && reachable<T>(work, rows_) &&
+              reachable<T>(work, nest_);
+    const bool shared = rows_.inner_step(kWeight) == 0 && rows_.inner_step(kBias) == 0;
+    blocks_ = direct_ && nest_.ndim() <= 1 && (follows_ || shared);
+    const int64_t next = together_ * rows_.inner_step(kX);
+    ahead_ = !staged_ && next > 0 && next <= kWorthFetching ? next : 0;
   }
 
   static constexpr bool kHasBands = false;
 
-  int64_t units() const { return (work_.plan.units.size() + together_ - 1) / together_; }
+  int64_t units() const { return (rows_.size() + together_ - 1) / together_; }
   Place place(int64_t unit) const {
     Place found;
     for_places(unit, unit + 1, [&](const Place& p) { found = p; });
@@ -60,27 +67,29 @@ class Rows {
   }
   template <class Body>
   void for_places(int64_t begin, int64_t end, Body body) const {
-    const Nest& rows = work_.plan.units;
-    Place place;
-    for_runs(rows, begin * together_, std::min(end * together_, rows.size()),
-             [&](int64_t, Offsets at, int64_t count) {
-               for (int64_t i = 0; i < count; ++i) {
-                 place.at[place.count++] = at;
-                 if (place.count == together_) {
-                   body(place);
-                   place.count = 0;
-                 }
-                 if (i + 1 < count) at.add(rows.inner().step, 1);
+    for_runs(rows_, begin * together_, std::min(end * together_, rows_.size()),
+             [&](int64_t, const Offsets& at, int64_t count) {
+               Place place = {at, 0};
+               for (int64_t i = 0; i < count; i += together_) {
+                 place.count = std::min(together_, count - i);
+                 body(place);
+                 if (i + together_ < count) place.at.add(rows_.inner().step, together_);
                }
              });
-    if (place.count > 0) body(place);
   }
   int64_t chunks() const { return sequence_.chunks(); }
   int64_t part_size() const { return Parts::size(together_); }
 
   void reduce(const Place& place, int64_t c, double* part) const {
-    for (int64_t i = 0; i < place.count; ++i) {
-      parts(part).set(i, sequence_.chunk(place.at[i], c));
+    const Parts to = parts(part);
+    if (staged_) {
+      reduce_staged(place, to);
+    } else if (sequence_.lies() && size_ <= kRowChunk) {
+      const int64_t unit = work_.x.unit();
+      sequence_.of_rows(work_.x.data + place.at[kX], work_.x.type, rows_.inner_step(kX) / unit,
+                        place.count, to);
+    } else {
+      each(place, [&](int64_t i, const Offsets& at) { to.set(i, sequence_.chunk(at, c)); });
     }
   }
   void merge_into(const Place& place, double* total, double* part) const {
@@ -92,81 +101,137 @@ class Rows {
 
   void finish(const Place& place, double* total, State& state) const {
     const int64_t n = place.count;
-    const auto each = [&](auto body) {
-      for (int64_t i = 0; i < n; ++i) body(i, place.at[i]);
-    };
     Found<kTogether>& found = state.found;
     if (work_.given_rstd) {
-      each([&](int64_t i, const Offsets& at) { found.set(i, sequence_.given(at)); });
+      each(place, [&](int64_t i, const Offsets& at) { found.set(i, sequence_.given(at)); });
     } else {
-      find(work_, kernels_, sequence_, parts(total), n, found, each);
+      find(work_, kernels_, sequence_, parts(total), n, found,
+           [&](auto body) { each(place, body); });
     }
     if (!work_.y) return;
     double weight[kTogether], bias[kTogether];
-    each([&](int64_t i, const Offsets& at) {
-      const T* w = follows_ ? pointer<T>(work_.weight, at[kWeight]) : nullptr;
-      const T* b = follows_ ? pointer<T>(work_.bias, at[kBias]) : nullptr;
-      weight[i] = w ? static_cast<double>(*w) : kNoWeight;
-      bias[i] = b ? static_cast<double>(*b) : kNoBias;
-    });
-    const bool fit = kernels_.make_maps(found.mean, found.mean_lo, found.rstd, weight, bias, n,
-                                        state.center, state.scale, state.shift);
-    // One by one where that is not so for all, or data has to be scaled first.
-    each([&](int64_t i, const Offsets&) {
-      Normalizer<T> map;
-      state.fits[i] =
-          (fit && found.pre[i] == 1) || fold(kernels_, found[i], weight[i], bias[i], map);
-    });
+    affine_of(place, weight, bias);
+    state.fit = kernels_.make_maps(found.mean, found.mean_lo, found.rstd, weight, bias, n,
+                                   state.center, state.scale, state.shift);
+    // Only float64 data is ever scaled.
+    for (int64_t i = 0; i < n && sizeof(T) == sizeof(double); ++i) state.fit &= found.pre[i] == 1;
   }
 
   void apply(const Place& place, int64_t c, const State& state) const {
-    const int64_t begin = c * kRowChunk;
-    const int64_t end = std::min(nest_.size(), begin + kRowChunk);
-    for (int64_t i = 0; i < place.count; ++i) {
-      const Offsets& at = place.at[i];
-      const Normalizer<T> map = {state.center[i], state.scale[i], state.shift[i]};
-      if (!state.fits[i]) {
-        const Statistic exact = state.found[i];
-        apply_tiles(at, begin, end, map, &exact);
-      } else if (direct_) {
-        apply_direct(at, begin, end, map);
-      } else if (runs_) {
-        apply_runs(at, begin, end, map);
-      } else {
-        apply_tiles(at, begin, end, map, nullptr);
-      }
+    const int64_t begin = c * kRowChunk, end = std::min(size_, begin + kRowChunk);
+    if (state.fit && blocks_) {
+      return apply_direct(place.at, 0, place.count, begin, end, state);
     }
+    each(place, [&](int64_t i, const Offsets& at) {
+      const Statistic found = state.found[i];
+      if (!state.fit && !fits(place, i, found)) {
+        apply_tiles(at, i, begin, end, state, &found);
+      } else if (direct_) {
+        apply_direct(at, i, 1, begin, end, state);
+      } else if (runs_) {
+        apply_runs(at, i, begin, end, state);
+      } else {
+        apply_tiles(at, i, begin, end, state, nullptr);
+      }
+    });
   }
 
  private:
   Parts parts(double* p) const { return {p, together_}; }
 
-  void apply_direct(const Offsets& at, int64_t begin, int64_t end, const Normalizer<T>& map) const {
-    const auto& direct = kernels_.of(work_.x.type);
-    for_runs(nest_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
-      const char* x = work_.x.data + at[kX] + o[kX];
-      char* y = work_.y.data + at[kY] + o[kY];
-      const T* w = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight] + o[kWeight]);
-      const T* b = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias] + o[kBias]);
-      if (work_.stream) {
-        direct.stream_row(x, y, count, map, w, b, step_, ahead_);
+  // body(i, offsets) for each row.
+  template <class Body>
+  void each(const Place& place, Body body) const {
+    Offsets at = place.at;
+    for (int64_t i = 0; i < place.count; ++i) {
+      body(i, at);
+      if (i + 1 < place.count) at.add(rows_.inner().step, 1);
+    }
+  }
+
+  // Rows that kernels cannot read where they lie are brought into a tile once, for both passes.
+  static T* staged_rows() { return tile<T, 3>(); }
+  void reduce_staged(const Place& place, const Parts& to) const {
+    T* const p = staged_rows();
+    each(place, [&](int64_t i, const Offsets& start) {
+      T* const row = p + i * size_;
+      if (runs_) {
+        for_runs(nest_, 0, size_, [&](int64_t first, const Offsets& o, int64_t count) {
+          Offsets at = start;
+          at.add(o, 1);
+          fetch_run(work_, kernels_, at, count, row + first);
+        });
       } else {
-        direct.apply_row(x, y, count, map, w, b, step_);
+        fetch_input(work_, kernels_, nest_, start, 0, size_, row);
+        if (work_.sum) put(kernels_, work_.sum, nest_, kSum, start, 0, size_, row);
+      }
+      if (work_.weighted()) to.set(i, sequence_.of_tile(work_.reduction(), start, 0, size_, row));
+    });
+    if (!work_.weighted()) sequence_.of_rows(p, kTypeOf<T>, size_, place.count, to);
+  }
+
+  // Weight and bias of each row where they are constant over it.
+  void affine_of(const Place& place, double* weight, double* bias) const {
+    std::fill_n(weight, place.count, kNoWeight);
+    std::fill_n(bias, place.count, kNoBias);
+    if (!follows_ || !(work_.weight || work_.bias)) return;
+    each(place, [&](int64_t i, const Offsets& at) {
+      if (work_.weight) weight[i] = static_cast<double>(*pointer<T>(work_.weight, at[kWeight]));
+      if (work_.bias) bias[i] = static_cast<double>(*pointer<T>(work_.bias, at[kBias]));
+    });
+  }
+
+  // One by one where that is not so for all of them.
+  bool fits(const Place& place, int64_t i, const Statistic& found) const {
+    double weight[kTogether], bias[kTogether];
+    affine_of(place, weight, bias);
+    Normalizer<T> map;
+    return fold(kernels_, found, weight[i], bias[i], map);
+  }
+
+  const T* weight_at(int64_t offset) const {
+    return follows_ ? nullptr : pointer<T>(work_.weight, offset);
+  }
+  const T* bias_at(int64_t offset) const {
+    return follows_ ? nullptr : pointer<T>(work_.bias, offset);
+  }
+
+  // `count` rows from number i of their place on, the first of them at `at`.
+  void apply_direct(const Offsets& at, int64_t i, int64_t count, int64_t begin, int64_t end,
+                    const State& state) const {
+    const auto& kernels = kernels_.of(source_);
+    const int64_t unit = size_of(source_);
+    const int64_t xs = staged_ ? size_ : rows_.inner_step(kX) / unit;
+    const int64_t ys = rows_.inner_step(kY) / unit;
+    for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
+      const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
+                              : work_.x.data + at[kX] + o[kX];
+      void* y = work_.y.data + at[kY] + o[kY];
+      const T* w = weight_at(at[kWeight] + o[kWeight]);
+      const T* b = bias_at(at[kBias] + o[kBias]);
+      if (work_.stream) {
+        kernels.stream_rows(x, xs, y, ys, count, size, state.center + i, state.scale + i,
+                            state.shift + i, w, b, step_, ahead_);
+      } else {
+        kernels.apply_rows(x, xs, y, ys, count, size, state.center + i, state.scale + i,
+                           state.shift + i, w, b, step_);
       }
     });
   }
 
-  void apply_runs(const Offsets& start, int64_t begin, int64_t end,
-                  const Normalizer<T>& map) const {
-    const auto apply_row = kernels_.of(kTypeOf<T>).apply_row;
-    for_runs(nest_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
+  void apply_runs(const Offsets& start, int64_t i, int64_t begin, int64_t end,
+                  const State& state) const {
+    const auto& kernels = kernels_.of(kTypeOf<T>);
+    for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
       Offsets at = start;
       at.add(o, 1);
-      for_pieces(0, count, [&](int64_t b, int64_t e) {
-        const T* weight = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight]);
-        const T* bias = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias]);
-        normfast::map_run(work_, kernels_, at, e - b, [&](const T* x, T* y) {
-          apply_row(x, y, e - b, map, weight, bias, step_);
+      for_pieces(0, size, [&](int64_t b, int64_t e) {
+        const T* const weight = weight_at(at[kWeight]);
+        const T* const bias = bias_at(at[kBias]);
+        const T* const x = staged_ ? staged_rows() + i * size_ + first + b : nullptr;
+        normfast::map_run(work_, kernels_, at, e - b, x, [&](const T* from, T* to) {
+          kernels.apply_rows(from, 0, to, 0, 1, e - b, state.center + i, state.scale + i,
+                             state.shift + i, weight, bias, step_);
         });
         if (nest_.ndim() > 0) at.add(nest_.inner().step, e - b);
       });
@@ -174,23 +239,28 @@ class Rows {
   }
 
   // In float64 where the statistic is given as well.
-  void apply_tiles(const Offsets& at, int64_t begin, int64_t end, const Normalizer<T>& map,
+  void apply_tiles(const Offsets& at, int64_t i, int64_t begin, int64_t end, const State& state,
                    const Statistic* exact) const {
-    const auto apply_row = kernels_.of(kTypeOf<T>).apply_row;
+    const auto& kernels = kernels_.of(kTypeOf<T>);
     for_pieces(begin, end, [&](int64_t b, int64_t e) {
       T x[kGroup];
       const int64_t count = e - b;
-      fetch_input(work_, kernels_, nest_, at, b, e, x);
-      if (work_.sum) put(kernels_, work_.sum, nest_, kSum, at, b, e, x);
+      if (staged_) {
+        std::copy_n(staged_rows() + i * size_ + b, count, x);
+      } else {
+        fetch_input(work_, kernels_, nest_, at, b, e, x);
+        if (work_.sum) put(kernels_, work_.sum, nest_, kSum, at, b, e, x);
+      }
+      const auto apply = [&](const T* weight, const T* bias) {
+        if (exact) return apply_exact(*exact, x, x, count, weight, bias);
+        kernels.apply_rows(x, 0, x, 0, 1, count, state.center + i, state.scale + i, state.shift + i,
+                           weight, bias, 1);
+      };
       if (!exact && follows_) {
-        apply_row(x, x, count, map, nullptr, nullptr, 0);
+        apply(nullptr, nullptr);
       } else {
         const AffineTile<T> affine(work_, nest_, at, b, e);
-        if (!exact) {
-          apply_row(x, x, count, map, affine.weight, affine.bias, 1);
-        } else {
-          apply_exact(*exact, x, x, count, affine.weight, affine.bias);
-        }
+        apply(affine.weight, affine.bias);
       }
       finish_output(work_, kernels_, nest_, at, b, e, x);
     });
@@ -200,12 +270,17 @@ class Rows {
   const Kernels<T>& kernels_;
   const Sequence<T> sequence_;
   const Nest& nest_;
+  const Nest& rows_;
+  const int64_t size_;  // elements of a row
   const bool follows_;
   const int64_t together_;
-  bool direct_;    // a kernel of x's own type does it, where all lies
-  bool runs_;      // all lies in runs
-  int64_t ahead_;  // bytes from x to the rows after these
-  int64_t step_;   // of weight and bias, where they lie directly
+  const bool staged_;
+  const DType source_;  // what the maps read: x where it lies, or staged rows
+  const int64_t step_;  // of weight and bias, where they lie directly
+  bool runs_;           // all lies in runs
+  bool direct_;         // one kernel maps a run of them,
+  bool blocks_;         // or all of a place
+  int64_t ahead_;       // bytes from x to the rows after these
 };
 
 }  // namespace normfast

@@ -42,7 +42,7 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
 
   if (work.threads == 1 || chunks == 1 || units >= 4 * work.threads) {
     in_parallel(units, [&](int64_t begin, int64_t end) {
-      constexpr int64_t kInline = 64;
+      constexpr int64_t kInline = 256;
       double small[kInline];
       std::unique_ptr<double[]> large(2 * size > kInline ? new double[2 * size] : nullptr);
       double* total = large ? large.get() : small;

@@ -7,6 +7,22 @@
 
 namespace normfast {
 
+// Moments field by field, `stride` of each.
+struct Parts {
+  double* p;
+  int64_t stride;
+
+  static int64_t size(int64_t stride) { return 4 * stride; }
+  double* count() const { return p; }
+  double* mean() const { return p + stride; }
+  double* mean_lo() const { return p + 2 * stride; }
+  double* m2() const { return p + 3 * stride; }
+  Moments operator[](int64_t i) const { return {count()[i], mean()[i], mean_lo()[i], m2()[i]}; }
+  void set(int64_t i, const Moments& m) const {
+    count()[i] = m.count, mean()[i] = m.mean, mean_lo()[i] = m.mean_lo, m2()[i] = m.m2;
+  }
+};
+
 // One statistic of any layout as a sequence that starts at some offsets.
 template <class T>
 class Sequence {
@@ -30,7 +46,30 @@ class Sequence {
 
   int64_t chunks() const { return (nest_.size() + kRowChunk - 1) / kRowChunk; }
 
+  // Whether kernels read it where it lies: as one run, or group by group.
+  bool lies() const { return in_place_ && contiguous_; }
+  bool lies_in_groups() const { return in_place_ && aligned_ && in_groups(); }
+
   Moments chunk(const Offsets& at, int64_t c) const { return reduce(reduction_, at, c, 1); }
+
+  // Elements [begin, begin + count), which are in a tile.
+  Moments of_tile(Reduction reduction, const Offsets& at, int64_t begin, int64_t count,
+                  const T* p) const {
+    const int r = static_cast<int>(reduction);
+    if (!work_.weighted()) return kernels_.of(kTypeOf<T>).reduce_row[r](p, nullptr, count, tiny_);
+    if (whole_ && !work_.where[at[kWhere]]) return {0, 0, 0, 0};
+    double* weights = tile<double, 1>();
+    fetch_weights(work_, nest_, at, begin, begin + count, weights);
+    return kernels_.reduce_weighted[r](p, weights, count);
+  }
+
+  // `rows` whole sequences without weights, one run each, `stride` elements apart.
+  void of_rows(const void* x, DType type, int64_t stride, int64_t rows, const Parts& to) const {
+    const int64_t count = nest_.size();
+    std::fill_n(to.count(), rows, static_cast<double>(count));
+    kernels_.of(type).reduce_rows[static_cast<int>(reduction_)](x, stride, rows, count, tiny_,
+                                                                to.mean(), to.mean_lo(), to.m2());
+  }
 
   // Float64 near the ends of its range: squares overflow or underflow. Then all is taken again,
   // multiplied by a power of two that brings the largest element near 1.
@@ -54,6 +93,7 @@ class Sequence {
   Moments reduce_in_place(Reduction reduction, const Offsets& at, int64_t begin,
                           int64_t count) const;
   Moments rescaled(const Offsets& at, double& pre) const;
+  bool in_groups() const { return nest_.inner_step(kX) == unit_ && nest_.inner_size() >= kGroup; }
 
   const Work& work_;
   const Kernels<T>& kernels_;
@@ -79,11 +119,7 @@ Moments Sequence<T>::reduce(Reduction reduction, const Offsets& at, int64_t c, d
   if (pre != 1) {
     for (int64_t i = 0; i < count; ++i) p[i] *= static_cast<T>(pre);
   }
-  const int r = static_cast<int>(reduction);
-  if (!work_.weighted()) return kernels_.of(kTypeOf<T>).reduce_row[r](p, nullptr, count, tiny_);
-  double* weights = tile<double, 1>();
-  fetch_weights(work_, nest_, at, begin, begin + count, weights);
-  return kernels_.reduce_weighted[r](p, weights, count);
+  return of_tile(reduction, at, begin, count, p);
 }
 
 template <class T>
@@ -93,8 +129,7 @@ Moments Sequence<T>::reduce_in_place(Reduction reduction, const Offsets& start, 
   const char* x = work_.x.data + start[kX];
   if (contiguous_) return kernel(x + begin * unit_, nullptr, count, tiny_);
   char* const p = reinterpret_cast<char*>(tile<T>());
-  const bool unit_step = nest_.inner_step(kX) == unit_;
-  if (aligned_ && unit_step && nest_.inner_size() >= kGroup) {
+  if (aligned_ && in_groups()) {
     // Long runs: only the groups that straddle two of them are copied.
     const void* groups[kRowChunk / kGroup];
     for_runs(nest_, begin, begin + count, [&](int64_t i, const Offsets& at, int64_t n) {
@@ -175,10 +210,10 @@ void apply_exact(const Statistic& s, const T* x, T* y, int64_t count, const T* w
   }
 }
 
-// Whether a kernel of x's own type can write y: nothing else is added, applied or written.
+// Whether a kernel that reads such elements can write y: nothing else is added, applied or written.
 template <class T>
-bool maps_in_place(const Work& work, const Kernels<T>& kernels) {
-  return work.x.type == work.y.type && kernels.of(work.x.type).apply_row && !work.addend &&
+bool maps_in_place(const Work& work, const Kernels<T>& kernels, DType from) {
+  return from == work.y.type && kernels.of(from).apply_rows && !work.adds() &&
          work.activation == Activation::kNone;
 }
 

@@ -12,6 +12,7 @@ namespace normfast {
 
 // Runs shorter than this are gathered, several to a tile.
 inline constexpr int64_t kShortRun = 64;
+inline constexpr int64_t kFetched = 4096;  // bytes ahead that are fetched while results stream out
 
 // Tiles of this thread. A chunk of a row fits, and so does a group of lines of a strip.
 template <class T, int kWhich = 0>
@@ -188,23 +189,59 @@ const T* widened(const Kernels<T>& kernels, const Array& array, int64_t offset, 
   return tile;
 }
 
-// What fetch_input, map(x, y) and finish_output do, for at most kGroup elements that are neighbours
-// in every array: without copies where no type changes.
+// A run of results out of a tile, rounded on the way. `next` is what is read soon.
+template <class T>
+void leave(const Work& work, const Kernels<T>& kernels, const Array& array, int64_t offset,
+           int64_t count, const T* tile, const void* next) {
+  char* const out = array.data + offset;
+  if (!work.stream && array.type == kTypeOf<T>) {
+    std::memcpy(out, tile, static_cast<std::size_t>(count) * sizeof(T));
+    return;
+  }
+  alignas(64) char raw[kGroup * 8];
+  const auto narrow = kernels.narrow[static_cast<int>(array.type)];
+  for_pieces(0, count, [&](int64_t b, int64_t e) {
+    const void* from = tile + b;
+    char* const to = out + b * array.unit();
+    if (array.type != kTypeOf<T>) {
+      narrow(tile + b, work.stream ? raw : to, e - b);
+      from = raw;
+    }
+    if (work.stream) kernels.stream_out(from, to, (e - b) * array.unit(), next);
+  });
+}
+
+// What fetch_input does, and the sum left where it is wanted, for a run of neighbours.
+template <class T>
+void fetch_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int64_t count,
+               T* tile) {
+  const auto add = kernels.activate[static_cast<int>(Activation::kNone)];
+  for_pieces(0, count, [&](int64_t b, int64_t e) {
+    const int64_t n = e - b;
+    T other[kGroup];
+    const T* x = widened(kernels, work.x, at[kX] + b * work.x.unit(), n, tile + b);
+    const int64_t addend = at[kAddend] + b * work.addend.unit();
+    add(x, work.residual() ? widened(kernels, work.addend, addend, n, other) : nullptr, tile + b,
+        n);
+  });
+  if (work.sum) leave(work, kernels, work.sum, at[kSum], count, tile, tile);
+}
+
+// What map(x, y) and finish_output do, for at most kGroup elements that are neighbours in every
+// array: without copies where no type changes. x is `staged`, or as it lies.
 template <class T, class Map>
 void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int64_t count,
-             Map map) {
+             const T* staged, Map map) {
   alignas(64) T x_tile[kGroup], y_tile[kGroup], other[kGroup];
-  const T* x = widened(kernels, work.x, at[kX], count, x_tile);
-  const auto addend = [&] { return widened(kernels, work.addend, at[kAddend], count, other); };
-  if (work.residual()) {
-    kernels.activate[static_cast<int>(Activation::kNone)](x, addend(), x_tile, count);
+  const T* x = staged;
+  if (!x && work.residual()) {
+    fetch_run(work, kernels, at, count, x_tile);
     x = x_tile;
-    if (work.sum) {
-      kernels.narrow[static_cast<int>(work.sum.type)](x, work.sum.data + at[kSum], count);
-    }
+  } else if (!x) {
+    x = widened(kernels, work.x, at[kX], count, x_tile);
   }
   char* const out = work.y.data + at[kY];
-  const bool lies = holds<T>(work.y.type, out);
+  const bool lies = holds<T>(work.y.type, out) && !work.stream;
   const bool last = !work.adds() && work.activation == Activation::kNone;
   T* const there = lies ? reinterpret_cast<T*>(out) : y_tile;
   // What is read again soon stays in an aligned tile: a load that straddles two lines waits for the
@@ -213,9 +250,11 @@ void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int
   map(x, y);
   if (!last) {
     const auto activate = kernels.activate[static_cast<int>(work.activation)];
-    activate(y, work.adds() ? addend() : nullptr, there, count);
+    const T* addend =
+        work.adds() ? widened(kernels, work.addend, at[kAddend], count, other) : nullptr;
+    activate(y, addend, there, count);
   }
-  if (!lies) kernels.narrow[static_cast<int>(work.y.type)](y_tile, out, count);
+  if (!lies) leave(work, kernels, work.y, at[kY], count, y_tile, work.x.data + at[kX] + kFetched);
 }
 
 // The weight each element counts by: its sample weight, or 1; 0 where it is not selected.

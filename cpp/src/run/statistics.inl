@@ -6,24 +6,6 @@
 
 namespace normfast {
 
-// Moments field by field, `stride` of each.
-struct Parts {
-  double* p;
-  int64_t stride;
-
-  static int64_t size(int64_t stride) { return 4 * stride; }
-  double* m2() const { return p + 3 * stride; }
-  Moments operator[](int64_t i) const {
-    return {p[i], p[stride + i], p[2 * stride + i], p[3 * stride + i]};
-  }
-  void set(int64_t i, const Moments& m) const {
-    p[i] = m.count;
-    p[stride + i] = m.mean;
-    p[2 * stride + i] = m.mean_lo;
-    p[3 * stride + i] = m.m2;
-  }
-};
-
 template <int N>
 struct Found {
   double pre[N], mean[N], mean_lo[N], rstd[N];
@@ -42,10 +24,10 @@ void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequen
   bool each = !alike || work.mean || work.scale || work.m2 || work.count;
   std::fill_n(found.pre, n, 1.0);
   if (alike) {
-    std::copy_n(total.p + total.stride, n, found.mean);
-    std::copy_n(total.p + 2 * total.stride, n, found.mean_lo);
+    std::copy_n(total.mean(), n, found.mean);
+    std::copy_n(total.mean_lo(), n, found.mean_lo);
     double divisor[N];
-    kernels.divide(total.m2(), n, divider(work.rule, total.p[0], 1), divisor, found.rstd);
+    kernels.divide(total.m2(), n, divider(work.rule, total.count()[0], 1), divisor, found.rstd);
     for (int64_t i = 0; i < n; ++i) each |= sequence.out_of_range(total[i]);
   }
   if (!each) return;

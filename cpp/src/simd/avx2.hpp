@@ -73,12 +73,18 @@ struct F32 {
     _mm256_stream_ps(p + 8, hi);
   }
   template <class H>
-    requires(sizeof(H) == 2)
-  void stream(H* p) const {
-    alignas(32) H bits[16];
-    store(bits);
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(p),
-                        _mm256_load_si256(reinterpret_cast<const __m256i*>(bits)));
+  static void store(H* p, F32 a, F32 b) {
+    a.store(p);
+    b.store(p + 16);
+  }
+  template <class H>
+  static void stream(H* p, F32 a, F32 b) {
+    alignas(32) H bits[32];
+    store(bits, a, b);
+    for (int i = 0; i < 32; i += 16) {
+      _mm256_stream_si256(reinterpret_cast<__m256i*>(p + i),
+                          _mm256_load_si256(reinterpret_cast<const __m256i*>(bits + i)));
+    }
   }
   void store(float* p, int64_t count) const {
     _mm256_maskstore_ps(p, mask32(count, 0), lo);
@@ -252,6 +258,20 @@ double sum(F64 a) {
   const __m256d four = _mm256_add_pd(a.lo, a.hi);
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+F64 sums(const F64 (&a)[8]) {
+  const auto four = [&](int first) {
+    const auto two = [&](int i) {
+      const __m256d p = _mm256_add_pd(a[i].lo, a[i].hi),
+                    q = _mm256_add_pd(a[i + 1].lo, a[i + 1].hi);
+      return _mm256_add_pd(_mm256_permute2f128_pd(p, q, 0x20), _mm256_permute2f128_pd(p, q, 0x31));
+    };
+    const __m256d p = two(first), q = two(first + 2);
+    const __m256d all = _mm256_add_pd(_mm256_unpacklo_pd(p, q), _mm256_unpackhi_pd(p, q));
+    return _mm256_permute4x64_pd(all, 0xd8);
+  };
+  return {four(0), four(4)};
 }
 
 }  // namespace

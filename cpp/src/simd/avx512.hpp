@@ -23,15 +23,28 @@ __m256i narrow16(const Half*, __m512 v) {
   return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-// Not vcvtneps2bf16, which flushes subnormals.
-__m256i narrow16(const BFloat16*, __m512 v) {
+__m512i narrow32(const Half* p, __m512 v, __m512 w) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(narrow16(p, v)), narrow16(p, w), 1);
+}
+
+// Rounded to sixteen bits, which are the upper ones. Not vcvtneps2bf16, which flushes subnormals.
+__m512i round_upper(__m512 v) {
   const __m512i bits = _mm512_castps_si512(v);
-  const __m512i high = _mm512_srli_epi32(bits, 16);
-  const __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const __m512i half = _mm512_add_epi32(_mm512_set1_epi32(0x7fff), odd);
-  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, half), 16);
   const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-  return _mm512_cvtepi32_epi16(_mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40)));
+  return _mm512_mask_or_epi32(_mm512_add_epi32(bits, half), nan, bits, _mm512_set1_epi32(0x400000));
+}
+
+__m256i narrow16(const BFloat16*, __m512 v) {
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_upper(v), 16));
+}
+
+__m512i narrow32(const BFloat16*, __m512 v, __m512 w) {
+  alignas(64) static constexpr uint16_t kUpper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                      23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                      45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+  return _mm512_permutex2var_epi16(round_upper(v), _mm512_load_si512(kUpper), round_upper(w));
 }
 
 struct F32 {
@@ -47,9 +60,12 @@ struct F32 {
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void stream(float* p) const { _mm512_stream_ps(p, v); }
   template <class H>
-    requires(sizeof(H) == 2)
-  void stream(H* p) const {
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(p), narrow16(p, v));
+  static void store(H* p, F32 a, F32 b) {
+    _mm512_storeu_si512(p, narrow32(p, a.v, b.v));
+  }
+  template <class H>
+  static void stream(H* p, F32 a, F32 b) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(p), narrow32(p, a.v, b.v));
   }
   void store(float* p, int64_t count) const { _mm512_mask_storeu_ps(p, first16(count), v); }
   template <class H>
@@ -156,6 +172,21 @@ double sum(F64 a) {
   const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(a.v), _mm512_extractf64x4_pd(a.v, 1));
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+// Blocks of two lanes are added and picked by number.
+F64 sums(const F64 (&a)[8]) {
+  const auto halves = [](F64 p, F64 q) {
+    return _mm512_add_pd(_mm512_shuffle_f64x2(p.v, q.v, 0x44),
+                         _mm512_shuffle_f64x2(p.v, q.v, 0xee));
+  };
+  const auto quarters = [](__m512d p, __m512d q) {
+    return _mm512_add_pd(_mm512_shuffle_f64x2(p, q, 0x88), _mm512_shuffle_f64x2(p, q, 0xdd));
+  };
+  const __m512d p = quarters(halves(a[0], a[1]), halves(a[2], a[3]));
+  const __m512d q = quarters(halves(a[4], a[5]), halves(a[6], a[7]));
+  const __m512d all = _mm512_add_pd(_mm512_unpacklo_pd(p, q), _mm512_unpackhi_pd(p, q));
+  return {_mm512_permutexvar_pd(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), all)};
 }
 
 }  // namespace

@@ -42,6 +42,16 @@ struct Array {
   void stream(S* p) const {
     store(p);
   }
+  // Two vectors of sixteen bits an element fill a line.
+  template <class S>
+  static void store(S* p, Array a, Array b) {
+    a.store(p);
+    b.store(p + N);
+  }
+  template <class S>
+  static void stream(S* p, Array a, Array b) {
+    store(p, a, b);
+  }
   void store(T* p, int64_t count) const {
     for (int64_t i = 0; i < count; ++i) p[i] = lane[i];
   }
@@ -204,6 +214,13 @@ double sum(F64 a) {
     for (int i = 0; i < width; ++i) a.lane[i] += a.lane[i + width];
   }
   return a.lane[0];
+}
+
+// The sums of eight, a lane each.
+F64 sums(const F64 (&a)[8]) {
+  F64 r;
+  for (int i = 0; i < 8; ++i) r.lane[i] = sum(a[i]);
+  return r;
 }
 
 }  // namespace
