@@ -9,7 +9,7 @@ namespace normfast {
 // Rows that go together: at most so many, while they stay in the first cache; fewer where they come
 // from memory, so that reads and writes alternate quickly.
 inline constexpr int64_t kTogether = 32;
-inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 1024;
+inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 2048;
 inline constexpr int64_t kDirectRun = 16;         // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;  // bytes, before their turn
 
