@@ -6,7 +6,6 @@ import inspect
 import pickle
 import re
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import normfast as nf
 from normfast import nn
 
 Array = NDArray[Any]
-RECIPES = Path(__file__).parents[2] / "docs" / "recipes.md"
 
 # Of every class: how it is made, and the shape of an x it takes (WeightNorm takes none).
 MAKE: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
@@ -592,20 +590,6 @@ def test_every_argument_is_documented(documented: type) -> None:
     section = re.split(r"\n\w+\n-+\n", text.partition("Parameters\n")[2])[0]
     named = re.findall(r"^(\w+) : ", section, re.MULTILINE)
     assert named == list(inspect.signature(documented).parameters)
-
-
-SECTIONS = re.split(r"^(?=## )", RECIPES.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-
-
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda s: s.partition("\n")[0].strip("# "))
-def test_the_recipes_run(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in set(re.findall(r"^(?:import|from) (\w+)", section, re.MULTILINE)):
-        if find_spec(package) is None:
-            pytest.skip(f"{package} is not installed")
-    monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {}
-    for block in re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE):
-        exec(compile(block, str(RECIPES), "exec"), namespace)
 
 
 # --- against torch

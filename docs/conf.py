@@ -1,0 +1,29 @@
+"""The documentation site: `sphinx-build -W -n --keep-going docs build/docs`, with normfast installed.
+
+Pages are MyST Markdown; the reference is read from docstrings in NumPy's format.
+"""
+
+import sys
+from pathlib import Path
+
+import normfast
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+
+project = "normfast"
+author = "the normfast developers"
+copyright = author  # noqa: A001 - Sphinx's name
+version = release = normfast.__version__
+
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "helptext"]
+html_theme = "furo"
+html_title = f"normfast {version}"
+exclude_patterns = ["images"]
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+# Docstrings say the types, in words; annotations would say them once more.
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
