@@ -91,7 +91,7 @@ def tests(session: nox.Session) -> None:
     session.install(
         *group("test"), f"-Ccmake.define.NORMFAST_WERROR={WERROR}", ".[cli,bench,examples,plot]"
     )
-    session.run("stubtest", "normfast.functional", "normfast._core")
+    session.run("stubtest", "normfast")
     session.run("pytest", *session.posargs)
 
 
@@ -173,9 +173,19 @@ def package(session: nox.Session) -> None:
     session.run("pytest", "tests/python/test_docstrings.py")
 
 
-@nox.session(default=False)
+@nox.session
 def docs(session: nox.Session) -> None:
+    """Build the site in build/docs, where a warning is an error; run the code on its pages."""
+    session.install(*group("docs"), ".[cli,onnx]")
+    session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "docs", "build/docs")
+    pages = [f"tests/python/test_{name}.py" for name in ("docs", "docstrings")]
+    session.run("pytest", "--noconftest", *pages)
+
+
+@nox.session(default=False)
+def figures(session: nox.Session) -> None:
     """Measure again the figures and pictures of docs/ on this machine."""
-    session.install(*group("docs"), ".[bench]")
+    session.install(".[bench,plot]")
     session.run("python", "bench/numerics.py", "--write")
-    session.run("python", "docs/images/cubes.py")
+    for name in ("cubes", "normalisation"):
+        session.run("python", f"docs/images/{name}.py")

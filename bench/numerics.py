@@ -1,20 +1,25 @@
-"""Measure the hard cases: normfast, NumPy and torch against exact arithmetic.
+"""Measure the hard cases: normfast and its peers against exact arithmetic.
 
     python bench/numerics.py            print the tables; exit 1 where normfast breaks its promise
     python bench/numerics.py --write    also renew docs/numerics.md and docs/numerics.svg
 
 The error is the largest |y - exact| / max(1, |exact|) of a layer norm without affine; for unit
 vectors it is relative. The exact value comes from integers, out of the very inputs, rounded once.
+A peer that is not installed is left out. The tables have NumPy and torch, the picture all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +27,10 @@ import numpy as np
 
 import normfast as nf
 
-torch: Any
-try:
-    import torch
-except ImportError:
-    torch = None  # its column is left out
-
 Array = np.ndarray[Any, np.dtype[Any]]
 Norm = Callable[[Array, int, float], Array]  # x, axis, eps
 
+PACKAGES = {"onnxruntime": "onnxruntime", "JAX": "jax", "scikit-learn": "sklearn"}
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PROMISE = {"float32": 1e-6, "float64": 1e-13}
 ROWS, COLUMNS = 1, 0  # the axis of a matrix that is normalised
@@ -77,9 +77,11 @@ def exact_unit_vector(row: Array, eps: float) -> Array:
 class Operation:
     exact: Callable[[Array, float], Array]
     floor: float  # the error is relative to max(floor, |exact|)
-    normfast: Norm
-    numpy: Norm
-    torch: Norm
+    norms: Mapping[str, Norm]
+
+
+def installed(names: Sequence[str]) -> list[str]:
+    return [name for name in names if find_spec(PACKAGES.get(name, name.lower()))]
 
 
 def numpy_layer_norm(x: Array, axis: int, eps: float) -> Array:
@@ -88,6 +90,7 @@ def numpy_layer_norm(x: Array, axis: int, eps: float) -> Array:
 
 
 def torch_layer_norm(x: Array, axis: int, eps: float) -> Array:
+    torch: Any = import_module("torch")
     t = torch.from_numpy(x)
     if axis == ROWS:
         y = torch.layer_norm(t, t.shape[1:], eps=eps)
@@ -96,7 +99,34 @@ def torch_layer_norm(x: Array, axis: int, eps: float) -> Array:
     return np.asarray(y)
 
 
+def onnxruntime_layer_norm(x: Array, axis: int, eps: float) -> Array:
+    from normfast.cli.bench.peers.onnx_model import one_node_model
+
+    assert axis == ROWS
+    ort: Any = import_module("onnxruntime")
+    scale = {"scale": np.ones(x.shape[1], x.dtype)}
+    attributes = {"axis": 1, "epsilon": eps}
+    model = one_node_model("LayerNormalization", x, scale, attributes, opset=17, version=8)
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"x": x})[0])
+
+
+def jax_layer_norm(x: Array, axis: int, eps: float) -> Array:
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    jax: Any = import_module("jax")
+    with jax.enable_x64(x.dtype == np.float64):
+        return np.asarray(jax.nn.standardize(x, axis=axis, epsilon=eps))
+
+
+def scikit_learn_z_scores(x: Array, axis: int, eps: float) -> Array:  # noqa: ARG001 - it has none
+    assert axis == COLUMNS
+    preprocessing: Any = import_module("sklearn.preprocessing")
+    with warnings.catch_warnings(action="ignore"):
+        return np.asarray(preprocessing.StandardScaler().fit_transform(x))
+
+
 def torch_unit_vector(x: Array, axis: int, eps: float) -> Array:
+    torch: Any = import_module("torch")
     y = torch.nn.functional.normalize(torch.from_numpy(x), dim=axis, eps=eps)
     return np.asarray(y)
 
@@ -104,16 +134,23 @@ def torch_unit_vector(x: Array, axis: int, eps: float) -> Array:
 LAYER_NORM = Operation(
     exact_layer_norm,
     1.0,
-    lambda x, axis, eps: nf.layer_norm(x, axis=axis, eps=eps),
-    numpy_layer_norm,
-    torch_layer_norm,
+    {
+        "normfast": lambda x, axis, eps: nf.layer_norm(x, axis=axis, eps=eps),
+        "NumPy": numpy_layer_norm,
+        "torch": torch_layer_norm,
+        "onnxruntime": onnxruntime_layer_norm,
+        "JAX": jax_layer_norm,
+        "scikit-learn": scikit_learn_z_scores,
+    },
 )
 UNIT_VECTOR = Operation(
     exact_unit_vector,
     sys.float_info.min,
-    lambda x, axis, eps: nf.normalize(x, axis=axis, eps=eps),
-    lambda x, axis, _: x / np.linalg.norm(x, axis=axis, keepdims=True),
-    torch_unit_vector,
+    {
+        "normfast": lambda x, axis, eps: nf.normalize(x, axis=axis, eps=eps),
+        "NumPy": lambda x, axis, _: x / np.linalg.norm(x, axis=axis, keepdims=True),
+        "torch": torch_unit_vector,
+    },
 )
 
 
@@ -204,9 +241,11 @@ def error(y: Array, exact: Array, floor: float) -> float:
     return float(np.nanmax(np.abs(y - exact) / np.maximum(floor, np.abs(exact))))
 
 
-def measure(operation: Operation, case: Case, dtype: str, axis: int) -> list[float]:
-    """The errors of normfast, NumPy and (if installed) torch, the case's rows laid along `axis`."""
-    norms = [operation.normfast, operation.numpy] + ([operation.torch] if torch else [])
+def measure(
+    operation: Operation, case: Case, dtype: str, axis: int, names: Sequence[str]
+) -> list[float]:
+    """The errors of these libraries, the case's rows laid along `axis`."""
+    norms = [operation.norms[name] for name in names]
     worst = [0.0] * len(norms)
     for array in case.arrays:
         rows = array.astype(dtype)
@@ -232,13 +271,13 @@ def table(
     operation: Operation, cases: Sequence[Case], dtype: str, axes: Sequence[int]
 ) -> tuple[list[str], bool]:
     """A Markdown table, and whether normfast kept its promise in every line of it."""
-    names = ["normfast", "NumPy", "torch"][: 3 if torch else 2]
+    names = installed(("normfast", "NumPy", "torch"))
     heads = [f"{name}, {LAYOUT[axis]}" for axis in axes for name in names]
     lines = ["| " + " | ".join(["", *heads]) + " |", "|---|" + "---:|" * len(heads)]
     print(lines[0])
     kept = True
     for case in cases:
-        errors = [measure(operation, case, dtype, axis) for axis in axes]
+        errors = [measure(operation, case, dtype, axis, names) for axis in axes]
         kept &= all(e[0] <= PROMISE[dtype] for e in errors)
         lines.append("| " + " | ".join([case.name, *(text(v) for e in errors for v in e)]) + " |")
         print(lines[-1], flush=True)
@@ -249,23 +288,34 @@ def table(
 
 
 def draw(path: Path) -> None:
-    """Error against mean/std: a line a library, the promise dashed."""
+    """Error against mean/std: a line a library, the promise dashed. A NaN ends a line."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
     mpl.rcParams.update({"svg.hashsalt": "normfast", "font.family": "DejaVu Sans", "font.size": 10})
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
-    styles = ("normfast", "#e9703c", "o"), ("NumPy", "#3597d3", "s"), ("torch", "#8d6ad0", "^")
+    styles = {
+        "normfast": ("#e9703c", "o"),
+        "NumPy": ("#3597d3", "s"),
+        "torch": ("#8d6ad0", "^"),
+        "onnxruntime": ("#4aab61", "v"),
+        "JAX": ("#c9a227", "D"),
+        "scikit-learn": ("#5f6f7f", "P"),
+    }
+    over_rows = installed(("NumPy", "torch", "onnxruntime", "JAX", "normfast"))
+    over_columns = installed(("NumPy", "torch", "JAX", "scikit-learn", "normfast"))
     what = (
-        ("float32", ROWS, 1e7, 1e-8),
-        ("float32", COLUMNS, 1e7, 1e-8),
-        ("float64", ROWS, 1e14, 1e-17),
+        ("float32", ROWS, 1e7, 1e-8, over_rows),
+        ("float32", COLUMNS, 1e7, 1e-8, over_columns),
+        ("float64", ROWS, 1e14, 1e-17, over_rows),
     )
-    for panel, (dtype, axis, last, lowest) in zip(panels, what, strict=True):
+    for panel, (dtype, axis, last, lowest, names) in zip(panels, what, strict=True):
         ratios, promise = np.geomspace(1, last, 15), PROMISE[dtype]
-        cases = [Case("", [normal(ratio, 1)]) for ratio in ratios]
-        errors = np.array([measure(LAYER_NORM, case, dtype, axis) for case in cases])
-        for line, (name, colour, marker) in zip(errors.T, styles, strict=False):
+        # A deviation beside which eps is nothing: scikit-learn has none.
+        cases = [Case("", [normal(1024 * ratio, 1024)]) for ratio in ratios]
+        errors = np.array([measure(LAYER_NORM, case, dtype, axis, names) for case in cases])
+        for line, name in zip(errors.T, names, strict=True):
+            colour, marker = styles[name]
             panel.loglog(ratios, line, color=colour, marker=marker, markersize=4.5, label=name)
         panel.axhline(promise, color="#5f6f7f", linewidth=1, linestyle="--", zorder=0)
         label = f"promise {promise:.0e}".replace("-0", "-")
@@ -276,7 +326,8 @@ def draw(path: Path) -> None:
         panel.grid(which="major", color="#e3e8ed", linewidth=0.8)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("largest error of a layer norm")
-    panels[0].legend(frameon=False, loc="upper left")
+    for panel in panels[:2]:
+        panel.legend(frameon=False, loc="upper left", fontsize=9)
     figure.savefig(path, facecolor="white", metadata={"Date": None, "Creator": None})
 
 
@@ -296,7 +347,8 @@ def main() -> None:
     options = parser.parse_args()
 
     versions = f"normfast {nf.__version__}, NumPy {np.__version__}"
-    if torch:
+    if installed(("torch",)):
+        torch: Any = import_module("torch")
         versions += f", torch {torch.__version__} on {torch.get_num_threads()} threads"
     lines, kept = [f"Measured with {versions}."], True
     both = (ROWS, COLUMNS)

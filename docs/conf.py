@@ -1,6 +1,6 @@
-"""The documentation site: `sphinx-build -W -n --keep-going docs build/docs`, with normfast installed.
+"""The documentation site, of Markdown (MyST) and docstrings in NumPy's format.
 
-Pages are MyST Markdown; the reference is read from docstrings in NumPy's format.
+sphinx-build -W -n --keep-going docs build/docs
 """
 
 import sys
@@ -15,12 +15,10 @@ author = "the normfast developers"
 copyright = author  # noqa: A001 - Sphinx's name
 version = release = normfast.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "helptext"]
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "helptext"]
 html_theme = "furo"
 html_title = f"normfast {version}"
-exclude_patterns = ["images"]
 
-myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
 # Docstrings say the types, in words; annotations would say them once more.

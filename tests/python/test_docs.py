@@ -17,9 +17,7 @@ def name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if BLOCK.search(p.read_text())], ids=name)
-def test_the_code_runs(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of a page in turn, as one program: plain ones, and sessions with ``>>>``."""
     text = page.read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))
