@@ -725,8 +725,8 @@ def normalize(
 
         y = x / max(norm, eps),    norm = (sum |x|**p)**(1/p),  or max |x| where p is inf
 
-    as in PyTorch's normalize and, with eps = 0, ONNX LpNormalization. A zero vector stays zero,
-    also with eps = 0. The norm neither overflows nor underflows where x does not.
+    as in PyTorch's normalize and, with eps = 0, ONNX LpNormalization [1]_. A zero vector stays
+    zero, also with eps = 0. The norm neither overflows nor underflows where x does not.
 
     Parameters
     ----------
@@ -762,6 +762,10 @@ def normalize(
         argument.
     TypeError
         An argument is not an array of a dtype named above.
+
+    References
+    ----------
+    .. [1] https://onnx.ai/onnx/operators/onnx__LpNormalization.html
 
     Examples
     --------
@@ -849,7 +853,7 @@ def standardize(
 
         y = (x - mean) / std,    std = sqrt(sum((x - mean)**2) / (n - correction))
 
-    as scikit-learn's StandardScaler: a standard deviation of 0 divides by 1.
+    as scikit-learn's StandardScaler [1]_: a standard deviation of 0 divides by 1.
 
     Parameters
     ----------
@@ -891,6 +895,11 @@ def standardize(
         or NaN, or out overlaps an argument.
     TypeError
         An argument is not an array of a dtype named above.
+
+    References
+    ----------
+    .. [1] Pedregosa et al., "Scikit-learn: machine learning in Python", Journal of Machine Learning
+       Research 12 (2011).
 
     Examples
     --------
@@ -935,6 +944,9 @@ def normalize_image(
     ::
 
         y = (image * scale - mean) / std
+
+    as ToTensor and then Normalize of torchvision. Computed in float32; of int32 and float64 in
+    float64.
 
     Parameters
     ----------
