@@ -24,4 +24,5 @@ myst_heading_anchors = 3
 # Docstrings say the types, in words; annotations would say them once more.
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 numpydoc_show_class_members = False

@@ -4,8 +4,12 @@ import doctest
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import normfast as nf
+from normfast import nn, onnx
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,12 +37,20 @@ def test_the_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             session = doctest.DocTestParser().get_doctest(
                 block[1], namespace, name(page), str(page), line
             )
-            session.globs = namespace  # itself, not the copy that it is
+            session.globs = namespace  # of which it has a copy
             report: list[str] = []
             doctest.DocTestRunner().run(session, out=report.append, clear_globs=False)
             assert not report, "".join(report)
         else:  # below as many empty lines as are above it, so that a traceback has the page's lines
             exec(compile("\n" * line + block[1], str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("module", [nf, nn, onnx], ids=lambda m: m.__name__)
+def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
+    title = module.__name__.removeprefix("normfast.")
+    page = (ROOT / "docs" / "reference" / f"{title}.rst").read_text(encoding="utf-8")
+    shown = re.findall(r"^\.\. auto(?:function|class):: (\w+)$", page, re.MULTILINE)
+    assert sorted([*shown, "__version__"]) == sorted({*module.__all__, "__version__"})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
