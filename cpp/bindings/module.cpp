@@ -1,11 +1,11 @@
-// The extension module: one function an operation, every argument positional, in the order of
+// The extension module: one function an operation, its arguments in the order of the definition in
 // python/normfast/functional.py.
 #include <cmath>
 
 #include "arguments.hpp"
 #include "buffers.hpp"
 #include "core_info.hpp"
-#include "fastcall.hpp"
+#include "operation.hpp"
 
 namespace normfast::python {
 namespace {
@@ -396,13 +396,18 @@ py::object keep_buffers_of(Handle limit) {
   return py::int_(keep_buffers(bytes));
 }
 
-PyMethodDef methods[] = {
-    method<keep_buffers_of>("keep_buffers"),    method<mean_var>("mean_var"),
-    method<layer_norm>("layer_norm"),           method<rms_norm>("rms_norm"),
-    method<batch_norm>("batch_norm"),           method<instance_norm>("instance_norm"),
-    method<group_norm>("group_norm"),           method<normalize>("normalize"),
-    method<weight_norm>("weight_norm"),         method<standardize>("standardize"),
-    method<normalize_image>("normalize_image"), {nullptr, nullptr, 0, nullptr},
+constexpr Implementation kImplementations[] = {
+    implementation<mean_var>("mean_var"),
+    implementation<layer_norm>("layer_norm"),
+    implementation<rms_norm>("rms_norm"),
+    implementation<batch_norm>("batch_norm"),
+    implementation<instance_norm>("instance_norm"),
+    implementation<group_norm>("group_norm"),
+    implementation<normalize>("normalize"),
+    implementation<weight_norm>("weight_norm"),
+    implementation<standardize>("standardize"),
+    implementation<normalize_image>("normalize_image"),
+    {},
 };
 
 }  // namespace
@@ -422,7 +427,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   });
   m.attr("__version__") = NORMFAST_VERSION;
   normfast::python::define_info(m);
-  if (PyModule_AddFunctions(m.ptr(), normfast::python::methods) != 0) {
-    throw py::error_already_set();
-  }
+  m.def("keep_buffers", normfast::python::keep_buffers_of);
+  normfast::python::define_operation(m, normfast::python::kImplementations);
 }

@@ -1,6 +1,7 @@
-# The extension module: every argument positional, in the order of normfast.functional.
+# The extension module.
 
-from typing import Any, TypedDict
+from collections.abc import Callable
+from typing import Any, Self, TypedDict, final
 
 class _Caches(TypedDict):
     L1d: int
@@ -25,155 +26,9 @@ def info() -> _Info: ...
 def keep_buffers(limit: int, /) -> int: ...
 def use_isa(name: str, /) -> str: ...
 def copy(x: Any, y: Any, non_temporal: bool, num_threads: int, /) -> None: ...
-def mean_var(
-    x: Any,
-    axis: Any,
-    correction: Any,
-    keepdims: Any,
-    where: Any,
-    sample_weight: Any,
-    num_threads: Any,
-    /,
-) -> tuple[Any, Any]: ...
-def layer_norm(
-    x: Any,
-    normalized_shape: Any,
-    weight: Any,
-    bias: Any,
-    eps: Any,
-    axis: Any,
-    residual: Any,
-    activation: Any,
-    where: Any,
-    sample_weight: Any,
-    dtype: Any,
-    out: Any,
-    return_stats: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
-def rms_norm(
-    x: Any,
-    normalized_shape: Any,
-    weight: Any,
-    eps: Any,
-    axis: Any,
-    weight_offset: Any,
-    residual: Any,
-    activation: Any,
-    where: Any,
-    sample_weight: Any,
-    dtype: Any,
-    out: Any,
-    return_stats: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
-def batch_norm(
-    x: Any,
-    running_mean: Any,
-    running_var: Any,
-    weight: Any,
-    bias: Any,
-    training: Any,
-    momentum: Any,
-    eps: Any,
-    channel_axis: Any,
-    running_var_correction: Any,
-    num_batches_tracked: Any,
-    add: Any,
-    activation: Any,
-    where: Any,
-    sample_weight: Any,
-    dtype: Any,
-    out: Any,
-    return_stats: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
-def instance_norm(
-    x: Any,
-    running_mean: Any,
-    running_var: Any,
-    weight: Any,
-    bias: Any,
-    use_input_stats: Any,
-    momentum: Any,
-    eps: Any,
-    channel_axis: Any,
-    add: Any,
-    activation: Any,
-    where: Any,
-    sample_weight: Any,
-    dtype: Any,
-    out: Any,
-    return_stats: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
-def group_norm(
-    x: Any,
-    num_groups: Any,
-    weight: Any,
-    bias: Any,
-    eps: Any,
-    channel_axis: Any,
-    add: Any,
-    activation: Any,
-    where: Any,
-    sample_weight: Any,
-    dtype: Any,
-    out: Any,
-    return_stats: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
-def normalize(
-    x: Any,
-    p: Any,
-    axis: Any,
-    eps: Any,
-    where: Any,
-    dtype: Any,
-    out: Any,
-    return_stats: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
-def weight_norm(
-    v: Any,
-    g: Any,
-    channel_axis: Any,
-    dtype: Any,
-    out: Any,
-    return_stats: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
-def standardize(
-    x: Any,
-    axis: Any,
-    mean: Any,
-    std: Any,
-    correction: Any,
-    where: Any,
-    sample_weight: Any,
-    dtype: Any,
-    out: Any,
-    return_stats: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
-def normalize_image(
-    image: Any,
-    mean: Any,
-    std: Any,
-    scale: Any,
-    channel_axis: Any,
-    out_channel_axis: Any,
-    dtype: Any,
-    swap_rb: Any,
-    out: Any,
-    num_threads: Any,
-    /,
-) -> Any: ...
+
+@final
+class operation:
+    def __new__(cls, definition: Callable[..., None], /) -> Self: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...

@@ -1,8 +1,8 @@
-"""The operations. Each is its documentation and one call; the work and the checks are in C++."""
+"""The operations: their signatures and documentation. What they do and check is in C++."""
 
 import numpy as np
 
-from normfast import _core
+from normfast._core import operation
 
 __all__ = [
     "batch_norm",
@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 
+@operation
 def mean_var(
     x,
     axis=None,
@@ -90,9 +91,9 @@ def mean_var(
     >>> nf.mean_var(x, where=~np.isnan(x), sample_weight=np.array([3.0, 1.0, 1.0]))
     (np.float64(2.5), np.float64(0.75))
     """
-    return _core.mean_var(x, axis, correction, keepdims, where, sample_weight, num_threads)
 
 
+@operation
 def layer_norm(
     x,
     normalized_shape=None,
@@ -199,24 +200,9 @@ def layer_norm(
     >>> nf.layer_norm(x, eps=0.0, residual=stream, out=(np.empty_like(x), stream))
     (array([[-1., -1.,  1.,  1.]]), array([[1., 1., 7., 7.]]))
     """
-    return _core.layer_norm(
-        x,
-        normalized_shape,
-        weight,
-        bias,
-        eps,
-        axis,
-        residual,
-        activation,
-        where,
-        sample_weight,
-        dtype,
-        out,
-        return_stats,
-        num_threads,
-    )
 
 
+@operation
 def rms_norm(
     x,
     normalized_shape=None,
@@ -318,24 +304,9 @@ def rms_norm(
     >>> nf.rms_norm(x, weight=np.array([0.0, 0.0, 0.0, 1.0]), eps=0.0, weight_offset=1.0)
     array([[ 0.2, -0.2,  1.4,  2.8]])
     """
-    return _core.rms_norm(
-        x,
-        normalized_shape,
-        weight,
-        eps,
-        axis,
-        weight_offset,
-        residual,
-        activation,
-        where,
-        sample_weight,
-        dtype,
-        out,
-        return_stats,
-        num_threads,
-    )
 
 
+@operation
 def batch_norm(
     x,
     running_mean,
@@ -463,29 +434,9 @@ def batch_norm(
     >>> mean.item()
     3.0
     """
-    return _core.batch_norm(
-        x,
-        running_mean,
-        running_var,
-        weight,
-        bias,
-        training,
-        momentum,
-        eps,
-        channel_axis,
-        running_var_correction,
-        num_batches_tracked,
-        add,
-        activation,
-        where,
-        sample_weight,
-        dtype,
-        out,
-        return_stats,
-        num_threads,
-    )
 
 
+@operation
 def instance_norm(
     x,
     running_mean=None,
@@ -580,27 +531,9 @@ def instance_norm(
     array([[[-1.,  1.],
             [-1.,  1.]]])
     """
-    return _core.instance_norm(
-        x,
-        running_mean,
-        running_var,
-        weight,
-        bias,
-        use_input_stats,
-        momentum,
-        eps,
-        channel_axis,
-        add,
-        activation,
-        where,
-        sample_weight,
-        dtype,
-        out,
-        return_stats,
-        num_threads,
-    )
 
 
+@operation
 def group_norm(
     x,
     num_groups,
@@ -689,24 +622,9 @@ def group_norm(
     >>> nf.group_norm(x, 2, eps=0.0, add=np.full((1, 4), 0.5), activation="relu")
     array([[0. , 1.5, 0. , 1.5]])
     """
-    return _core.group_norm(
-        x,
-        num_groups,
-        weight,
-        bias,
-        eps,
-        channel_axis,
-        add,
-        activation,
-        where,
-        sample_weight,
-        dtype,
-        out,
-        return_stats,
-        num_threads,
-    )
 
 
+@operation
 def normalize(
     x,
     p=2.0,
@@ -775,9 +693,9 @@ def normalize(
            [ 0.6, -0.8],
            [ 0. ,  0. ]])
     """
-    return _core.normalize(x, p, axis, eps, where, dtype, out, return_stats, num_threads)
 
 
+@operation
 def weight_norm(
     v, g, channel_axis=0, *, dtype=None, out=None, return_stats=False, num_threads=None
 ):
@@ -830,9 +748,9 @@ def weight_norm(
     array([[6., 8.],
            [0., 1.]])
     """
-    return _core.weight_norm(v, g, channel_axis, dtype, out, return_stats, num_threads)
 
 
+@operation
 def standardize(
     x,
     axis=0,
@@ -911,21 +829,9 @@ def standardize(
     >>> nf.standardize(np.array([[5.0, 11.0]]), mean=mean, std=std)
     array([[3., 1.]])
     """
-    return _core.standardize(
-        x,
-        axis,
-        mean,
-        std,
-        correction,
-        where,
-        sample_weight,
-        dtype,
-        out,
-        return_stats,
-        num_threads,
-    )
 
 
+@operation
 def normalize_image(
     image,
     mean,
@@ -989,15 +895,3 @@ def normalize_image(
     >>> y[:, 0, 0]
     array([-2. , -1.2,  2. ], dtype=float32)
     """
-    return _core.normalize_image(
-        image,
-        mean,
-        std,
-        scale,
-        channel_axis,
-        out_channel_axis,
-        dtype,
-        swap_rb,
-        out,
-        num_threads,
-    )
