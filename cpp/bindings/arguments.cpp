@@ -16,12 +16,15 @@ py::detail::npy_api& numpy() {
   return api;
 }
 
+bool is_exactly_ndarray(py::handle object) {
+  return Py_TYPE(object.ptr()) == numpy().PyArray_Type_;
+}
+
 bool is_ndarray(py::handle object) {
-  return Py_TYPE(object.ptr()) == numpy().PyArray_Type_ || numpy().PyArray_Check_(object.ptr());
+  return is_exactly_ndarray(object) || numpy().PyArray_Check_(object.ptr());
 }
 
 bool is_masked(py::handle array) {
-  if (Py_TYPE(array.ptr()) == numpy().PyArray_Type_) return false;
   return py::isinstance(array, py::module_::import("numpy.ma").attr("MaskedArray"));
 }
 
@@ -134,13 +137,34 @@ py::object new_array(int type, int ndim, const int64_t* shape, const int64_t* st
   return py::reinterpret_steal<py::object>(array);
 }
 
+// Strides of an array without gaps whose axes lie in the order of another's.
+void packed_strides(const View& like, int64_t unit, int64_t* strides) {
+  int order[kMaxDims];
+  std::iota(order, order + like.ndim, 0);
+  for (int i = 1; i < like.ndim; ++i) {
+    const int axis = order[i];
+    int k = i;
+    for (; k > 0 && std::abs(like.strides[order[k - 1]]) < std::abs(like.strides[axis]); --k) {
+      order[k] = order[k - 1];
+    }
+    order[k] = axis;
+  }
+  int64_t step = unit;
+  for (int k = like.ndim - 1; k >= 0; --k) {
+    strides[order[k]] = step;
+    step *= std::max<int64_t>(like.shape[order[k]], 1);
+  }
+}
+
 void fill_view(py::handle object, View& view) {
   const auto* proxy = py::detail::array_proxy(object.ptr());
   view.data = proxy->data;
   view.writable = (proxy->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
   view.ndim = proxy->nd;
-  std::copy_n(proxy->dimensions, proxy->nd, view.shape);
-  std::copy_n(proxy->strides, proxy->nd, view.strides);
+  for (int i = 0; i < proxy->nd; ++i) {
+    view.shape[i] = proxy->dimensions[i];
+    view.strides[i] = proxy->strides[i];
+  }
 }
 
 }  // namespace
@@ -161,7 +185,14 @@ void Arguments::fail_type(const std::string& what) const {
 }
 
 void Arguments::array(const char* name, py::handle object, View& view, const char* expected) {
-  if (is_ndarray(object)) return numpy_array(name, object, view, expected);
+  if (is_exactly_ndarray(object)) return numpy_array(name, object, view, expected);
+  if (is_ndarray(object)) {
+    if (is_masked(object)) {
+      fail_type(std::string(name) + " is a masked array, whose mask would be ignored; " +
+                "pass its data and where=~mask");
+    }
+    return numpy_array(name, object, view, expected);
+  }
   if (!PyType_Check(object.ptr()) && py::hasattr(object, "__dlpack__")) {
     return dlpack_array(name, object, view, expected);
   }
@@ -179,24 +210,14 @@ void Arguments::array(const char* name, py::handle object, View& view, const cha
             type_name(object));
 }
 
-void Arguments::optional_array(const char* name, py::handle object, View& view,
-                               const char* expected) {
-  if (!object.is_none()) array(name, object, view, expected);
-}
-
 void Arguments::numpy_array(const char* name, py::handle object, View& view,
                             const char* expected) const {
-  if (is_masked(object)) {
-    fail_type(std::string(name) + " is a masked array, whose mask would be ignored; " +
-              "pass its data and where=~mask");
-  }
   const auto* proxy = py::detail::array_proxy(object.ptr());
-  const auto dtype = py::reinterpret_borrow<py::dtype>(proxy->descr);
-  const char order = py::detail::array_descriptor_proxy(proxy->descr)->byteorder;
-  const bool native = order == '=' || order == '|';
-  const std::optional<DType> type = type_of(dtype.num());
+  const auto* dtype = py::detail::array_descriptor_proxy(proxy->descr);
+  const bool native = dtype->byteorder == '=' || dtype->byteorder == '|';
+  const std::optional<DType> type = type_of(dtype->type_num);
   if (!native || !type) {
-    fail_type(std::string(name) + " has dtype " + std::string(py::str(py::object(dtype))) +
+    fail_type(std::string(name) + " has dtype " + std::string(py::str(py::handle(proxy->descr))) +
               ", expected " + (native ? expected : "native byte order"));
   }
   check_ndim(name, proxy->nd);
@@ -279,8 +300,7 @@ void Arguments::dlpack_array(const char* name, py::handle object, View& view,
   held_.push_back(std::move(capsule));
 }
 
-Activation Arguments::activation(py::handle object) const {
-  if (object.is_none()) return Activation::kNone;
+Activation Arguments::activation_named(py::handle object) const {
   if (PyUnicode_Check(object.ptr())) {
     const std::string name = py::cast<std::string>(object);
     if (name == "relu") return Activation::kRelu;
@@ -293,8 +313,7 @@ Activation Arguments::activation(py::handle object) const {
   fail_type("activation must be a str or None, got " + type_name(object));
 }
 
-DType Arguments::dtype(py::handle object, DType otherwise) const {
-  if (object.is_none()) return otherwise;
+DType Arguments::floating_dtype(py::handle object) const {
   py::object wanted = py::reinterpret_borrow<py::object>(object);
   if (py::isinstance<py::str>(wanted) && wanted.equal(py::str("bfloat16"))) {
     number_of(DType::kBFloat16);  // says what is missing
@@ -332,8 +351,7 @@ bool Arguments::is_integer(const char* name, py::handle object, int64_t& value) 
   return true;
 }
 
-double Arguments::number(const char* name, py::handle object) const {
-  if (PyFloat_CheckExact(object.ptr())) return PyFloat_AS_DOUBLE(object.ptr());
+double Arguments::converted_number(const char* name, py::handle object) const {
   const bool numeric = !PyBool_Check(object.ptr()) && !is_ndarray(object) &&
                        !PyComplex_Check(object.ptr()) && PyNumber_Check(object.ptr());
   if (numeric) {
@@ -350,17 +368,14 @@ int64_t Arguments::integer(const char* name, py::handle object) const {
   fail_type(std::string(name) + " must be an int, got " + type_name(object));
 }
 
-bool Arguments::flag(const char* name, py::handle object) const {
-  if (object.ptr() == Py_True) return true;
-  if (object.ptr() == Py_False) return false;
+bool Arguments::converted_flag(const char* name, py::handle object) const {
   int64_t value;
   if (type_name(object) == "numpy.bool") return PyObject_IsTrue(object.ptr()) == 1;
   if (is_integer(name, object, value) && (value == 0 || value == 1)) return value == 1;
   fail_type(std::string(name) + " must be True or False, got " + type_name(object));
 }
 
-int Arguments::threads(py::handle object) const {
-  if (object.is_none()) return 0;
+int Arguments::thread_count(py::handle object) const {
   const int64_t value = integer("num_threads", object);
   if (value < 1) {
     fail("num_threads is " + std::to_string(value) + ", expected at least 1, or None");
@@ -402,23 +417,23 @@ Axes Arguments::axes(const char* name, py::handle object, int ndim, Axes none) c
 Axes Arguments::trailing(py::handle shape, const View& x) const {
   int64_t sizes[kMaxDims];
   int n = 0;
-  int64_t value;
-  if (is_integer("normalized_shape", shape, value)) {
-    sizes[n++] = value;
-  } else if (PyTuple_Check(shape.ptr()) || PyList_Check(shape.ptr())) {
-    for (const py::handle item : py::reinterpret_borrow<py::sequence>(shape)) {
-      if (!is_integer("normalized_shape", item, value)) {
+  if (PyTuple_Check(shape.ptr()) || PyList_Check(shape.ptr())) {
+    for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(shape.ptr()); ++k) {
+      const auto item =
+          py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(shape.ptr(), k));
+      if (n == kMaxDims) fail("normalized_shape has more dimensions than x");
+      if (!is_integer("normalized_shape", item, sizes[n++])) {
         fail_type("normalized_shape must hold ints, got " + type_name(item));
       }
-      if (n == kMaxDims) fail("normalized_shape has more dimensions than x");
-      sizes[n++] = value;
     }
-  } else {
+  } else if (!is_integer("normalized_shape", shape, sizes[n++])) {
     fail_type("normalized_shape must be an int or a tuple of ints, got " + type_name(shape) +
               (is_ndarray(shape) ? "; did you mean weight=?" : ""));
   }
   if (n == 0) fail("normalized_shape is empty, expected at least one size");
-  if (n > x.ndim || !std::equal(sizes, sizes + n, x.shape + (x.ndim - n))) {
+  bool ends = n <= x.ndim;
+  for (int i = 0; i < n && ends; ++i) ends = sizes[i] == x.shape[x.ndim - n + i];
+  if (!ends) {
     std::string text, found;
     for (int i = 0; i < n; ++i) text += std::to_string(sizes[i]) + (i + 1 < n ? ", " : "");
     for (int i = 0; i < x.ndim; ++i) {
@@ -443,25 +458,15 @@ Result::Result(Arguments& arguments, const char* name, py::handle out, const Vie
     return;
   }
   // The axes in x's order, packed.
-  int order[kMaxDims];
-  int64_t strides[kMaxDims];
-  std::iota(order, order + like.ndim, 0);
-  for (int i = 1; i < like.ndim; ++i) {
-    const int axis = order[i];
-    int k = i;
-    for (; k > 0 && std::abs(like.strides[order[k - 1]]) < std::abs(like.strides[axis]); --k) {
-      order[k] = order[k - 1];
-    }
-    order[k] = axis;
-  }
-  int64_t step = size_of(type);
   bool c_order = true;  // which NumPy makes faster
-  for (int k = like.ndim - 1; k >= 0; --k) {
-    strides[order[k]] = step;
-    step *= std::max<int64_t>(like.shape[order[k]], 1);
-    c_order &= order[k] == k;
+  int64_t bytes = size_of(type);
+  for (int i = 0; i < like.ndim; ++i) {
+    c_order &= i == 0 || std::abs(like.strides[i]) <= std::abs(like.strides[i - 1]);
+    bytes *= std::max<int64_t>(like.shape[i], 1);
   }
-  const KeptMemory kept(step);
+  int64_t strides[kMaxDims];
+  if (!c_order) packed_strides(like, size_of(type), strides);
+  const KeptMemory kept(bytes);
   array_ = new_array(number_of(type), like.ndim, like.shape, c_order ? nullptr : strides);
   view.dtype = type;
   view.apart = true;

@@ -27,16 +27,28 @@ class Arguments {
   // into it for as long as these arguments live.
   void array(const char* name, py::handle object, View& view, const char* expected = kNumbers);
   void optional_array(const char* name, py::handle object, View& view,
-                      const char* expected = kNumbers);
+                      const char* expected = kNumbers) {
+    if (!object.is_none()) array(name, object, view, expected);
+  }
 
-  Activation activation(py::handle object) const;
+  Activation activation(py::handle object) const {
+    return object.is_none() ? Activation::kNone : activation_named(object);
+  }
   // The dtype a result is asked to have; None: the default.
-  DType dtype(py::handle object, DType otherwise) const;
-
-  double number(const char* name, py::handle object) const;
+  DType dtype(py::handle object, DType otherwise) const {
+    return object.is_none() ? otherwise : floating_dtype(object);
+  }
+  double number(const char* name, py::handle object) const {
+    return PyFloat_CheckExact(object.ptr()) ? PyFloat_AS_DOUBLE(object.ptr())
+                                            : converted_number(name, object);
+  }
+  bool flag(const char* name, py::handle object) const {
+    if (PyBool_Check(object.ptr())) return object.ptr() == Py_True;
+    return converted_flag(name, object);
+  }
+  // None: 0, the library's choice.
+  int threads(py::handle object) const { return object.is_none() ? 0 : thread_count(object); }
   int64_t integer(const char* name, py::handle object) const;
-  bool flag(const char* name, py::handle object) const;
-  int threads(py::handle object) const;
 
   // An int, a tuple of ints, or, where None stands for a set of axes, None.
   Axes axes(const char* name, py::handle object, int ndim, Axes none) const;
@@ -47,6 +59,11 @@ class Arguments {
  private:
   static constexpr const char* kNumbers =
       "float32, float64, float16, bfloat16, or an integer where those are taken";
+  Activation activation_named(py::handle object) const;
+  DType floating_dtype(py::handle object) const;
+  double converted_number(const char* name, py::handle object) const;
+  bool converted_flag(const char* name, py::handle object) const;
+  int thread_count(py::handle object) const;
   void numpy_array(const char* name, py::handle object, View& view, const char* expected) const;
   void check_ndim(const char* name, int ndim) const;
   void dlpack_array(const char* name, py::handle object, View& view, const char* expected);

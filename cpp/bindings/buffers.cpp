@@ -16,8 +16,7 @@ namespace py = pybind11;
 
 namespace {
 
-constexpr int64_t kLarge = 1024 * 1024;  // smaller results are NumPy's own
-constexpr int64_t kUnit = 64 * 1024;     // sizes are rounded up to, so that alike ones fit
+constexpr int64_t kUnit = 64 * 1024;  // sizes are rounded up to, so that alike ones fit
 constexpr int64_t kHugePage = 2048 * 1024;
 constexpr int64_t kHeader = 64;  // before the data, which stays on a cache line
 
@@ -150,12 +149,11 @@ PyObject* set_handler(PyObject* capsule) {
 
 }  // namespace
 
-KeptMemory::KeptMemory(int64_t bytes) {
-  if (bytes >= kLarge && kept().limit > 0) before_ = set_handler(handler());
+void KeptMemory::begin() {
+  if (kept().limit > 0) before_ = set_handler(handler());
 }
 
-KeptMemory::~KeptMemory() {
-  if (!before_) return;
+void KeptMemory::end() {
   PyObject *type, *value, *trace;  // of an allocation that failed
   PyErr_Fetch(&type, &value, &trace);
   try {

@@ -12,12 +12,19 @@ namespace normfast::python {
 // back when they go, whatever else is gone by then.
 class KeptMemory {
  public:
-  explicit KeptMemory(int64_t bytes);
-  ~KeptMemory();
+  explicit KeptMemory(int64_t bytes) {
+    if (bytes >= kLarge) begin();
+  }
+  ~KeptMemory() {
+    if (before_) end();
+  }
   KeptMemory(const KeptMemory&) = delete;
   KeptMemory& operator=(const KeptMemory&) = delete;
 
  private:
+  static constexpr int64_t kLarge = 1024 * 1024;  // smaller results are NumPy's own
+  void begin();
+  void end();
   PyObject* before_ = nullptr;
 };
 

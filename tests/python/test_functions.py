@@ -1,4 +1,4 @@
-"""The operations are C++, and behave as functions of Python: called, inspected, pickled, in a class."""
+"""The operations are C++, and behave as functions of Python."""
 
 import copy
 import inspect

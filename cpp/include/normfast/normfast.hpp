@@ -29,10 +29,8 @@ struct TypeError : std::invalid_argument {
 };
 
 // Bytes of an element.
-constexpr std::int64_t size_of(DType t) {
-  constexpr std::int64_t size[kDTypes] = {4, 8, 2, 2, 1, 1, 2, 2, 4, 8, 1};
-  return size[static_cast<int>(t)];
-}
+inline constexpr std::int64_t kSizes[kDTypes] = {4, 8, 2, 2, 1, 1, 2, 2, 4, 8, 1};
+constexpr std::int64_t size_of(DType t) { return kSizes[static_cast<int>(t)]; }
 const char* dtype_name(DType t);
 constexpr bool is_floating(DType t) { return t <= DType::kBFloat16; }
 

@@ -86,7 +86,8 @@ Problem::Problem(const char* operation, const View& x, Axes reduced, const Commo
       x_name_(x_name),
       x_(x),
       common_(common),
-      reduced_(reduced & all_axes(x.ndim)) {
+      reduced_(reduced & all_axes(x.ndim)),
+      size_(x.size()) {
   if (!x.given()) fail(std::string(x_name) + " is missing");
   const bool integer = x.dtype >= DType::kUInt8 && x.dtype <= DType::kInt32;
   if (!is_floating(x.dtype) && !(integer && accept == Accept::kIntegersToo)) {
@@ -110,26 +111,28 @@ void Problem::fail_type(const std::string& what) const {
 }
 
 void Problem::read(const Named& argument) {
-  for (int i = 0; i < num_written_; ++i) check_apart(written_[i], argument);
+  for (int i = 0; i < num_written_; ++i) {
+    if (!written_[i].view->apart) check_apart(written_[i], argument);
+  }
   read_[num_read_++] = argument;
 }
 
 void Problem::write(const Named& argument) {
+  const View& view = *argument.view;
   const char* const name = argument.name;
-  if (!argument.view->writable) fail(std::string(name) + " is read-only");
-  if (!argument.view->apart && overlaps_itself(*argument.view)) {
-    fail(std::string(name) + " has elements that share memory");
-  }
-  for (int i = 0; i < num_read_; ++i) check_apart(argument, read_[i]);
-  for (int i = 0; i < num_written_; ++i) {
-    if (argument.view->apart || !overlap(*argument.view, *written_[i].view)) continue;
-    fail(std::string(name) + " overlaps " + written_[i].name);
+  if (!view.writable) fail(std::string(name) + " is read-only");
+  if (!view.apart) {
+    if (overlaps_itself(view)) fail(std::string(name) + " has elements that share memory");
+    for (int i = 0; i < num_read_; ++i) check_apart(argument, read_[i]);
+    for (int i = 0; i < num_written_; ++i) {
+      if (!overlap(view, *written_[i].view)) continue;
+      fail(std::string(name) + " overlaps " + written_[i].name);
+    }
   }
   written_[num_written_++] = argument;
 }
 
 void Problem::check_apart(const Named& written, const Named& read) const {
-  if (written.view->apart) return;
   const bool both = written.elementwise && read.elementwise;
   if (both && same_array(*written.view, *read.view)) return;
   if (!overlap(*written.view, *read.view)) return;
@@ -141,7 +144,9 @@ void Problem::check_apart(const Named& written, const Named& read) const {
 
 void Problem::check_like_x(const char* name, const View& view) const {
   check_floating(name, view);
-  if (view.ndim != x_.ndim || !std::equal(view.shape, view.shape + view.ndim, x_.shape)) {
+  bool same = view.ndim == x_.ndim;
+  for (int i = 0; i < view.ndim && same; ++i) same = view.shape[i] == x_.shape[i];
+  if (!same) {
     fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) + ", expected " +
          shape_text(x_.shape, x_.ndim));
   }
@@ -168,16 +173,13 @@ void Problem::check_eps(double eps) const {
 
 void Problem::check_parameter(const char* name, const View& view, const AxisList& axes) const {
   check_floating(name, view);
-  int64_t expected[kMaxDims];
   bool same = view.ndim == axes.n;
-  for (int k = 0; k < axes.n; ++k) {
-    expected[k] = x_.shape[axes.axis[k]];
-    same = same && view.shape[k] == expected[k];
-  }
-  if (!same) {
-    fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) + ", expected " +
-         shape_text(expected, axes.n));
-  }
+  for (int k = 0; k < axes.n && same; ++k) same = view.shape[k] == x_.shape[axes.axis[k]];
+  if (same) return;
+  int64_t expected[kMaxDims];
+  for (int k = 0; k < axes.n; ++k) expected[k] = x_.shape[axes.axis[k]];
+  fail(std::string(name) + " has shape " + shape_text(view.shape, view.ndim) + ", expected " +
+       shape_text(expected, axes.n));
 }
 
 void Problem::split(int axis, int64_t groups) {
@@ -185,28 +187,25 @@ void Problem::split(int axis, int64_t groups) {
   groups_ = groups;
 }
 
-// Steps are by the axes of x. What is of another type than asked for, or not aligned, is converted;
-// parameters are small.
-void Problem::place(Parameter& p, const View& view, const int64_t* steps, DType type,
-                    double offset) {
+// What is of another type than asked for, or not aligned, is converted; parameters are small.
+void Problem::place(Parameter& p, const View& view, DType type, double offset) {
   p.data = static_cast<const char*>(view.data);
-  std::copy_n(steps, x_.ndim, p.step);
   const int64_t unit = size_of(type);
-  bool fits = view.dtype == type && offset == 0 &&
-              reinterpret_cast<std::uintptr_t>(p.data) % static_cast<std::uintptr_t>(unit) == 0;
-  for (int i = 0; i < view.ndim; ++i) fits &= view.shape[i] == 1 || view.strides[i] % unit == 0;
-  if (fits || view.size() == 0) return;
+  int64_t positions = reinterpret_cast<int64_t>(p.data);
+  for (int i = 0; i < x_.ndim; ++i) positions |= p.step[i];
+  const bool aligned = (positions & (unit - 1)) == 0;
+  if ((view.dtype == type && offset == 0 && aligned) || view.size() == 0) return;
 
   Nest nest;
   int64_t packed[kMaxDims];
   int64_t step = unit;
   for (int i = x_.ndim - 1; i >= 0; --i) {
-    packed[i] = steps[i] == 0 ? 0 : step;
-    if (steps[i] != 0) step *= x_.shape[i];
+    packed[i] = p.step[i] == 0 ? 0 : step;
+    if (p.step[i] != 0) step *= x_.shape[i];
   }
   for (int i = 0; i < x_.ndim; ++i) {
-    Dim dim = {steps[i] == 0 ? 1 : x_.shape[i], Offsets::zero()};
-    dim.step.at[kX] = steps[i];
+    Dim dim = {p.step[i] == 0 ? 1 : x_.shape[i], Offsets::zero()};
+    dim.step.at[kX] = p.step[i];
     if (dim.size != 1) nest.push(dim);
   }
   const Array from = {static_cast<char*>(view.data), view.dtype};
@@ -230,11 +229,11 @@ void Problem::place_along(Parameter& p, const char* name, const View& view, cons
                           double offset) {
   check_parameter(name, view, axes);
   check_read(name, view);
-  int64_t steps[kMaxDims] = {};
+  for (int i = 0; i < x_.ndim; ++i) p.step[i] = 0;
   for (int k = 0; k < axes.n; ++k) {
-    if (view.shape[k] != 1) steps[axes.axis[k]] = view.strides[k];
+    if (view.shape[k] != 1) p.step[axes.axis[k]] = view.strides[k];
   }
-  place(p, view, steps, computing_, offset);
+  place(p, view, computing_, offset);
 }
 
 void Problem::broadcast(const char* name, const View& view, int64_t* steps) const {
@@ -254,9 +253,8 @@ void Problem::broadcast(const char* name, const View& view, int64_t* steps) cons
 void Problem::place_broadcast(Parameter& p, const char* name, const View& view, double offset) {
   check_floating(name, view);
   check_read(name, view);
-  int64_t steps[kMaxDims];
-  broadcast(name, view, steps);
-  place(p, view, steps, computing_, offset);
+  broadcast(name, view, p.step);
+  place(p, view, computing_, offset);
 }
 
 void Problem::weight(const char* name, const View& view, const AxisList& axes, double offset) {
@@ -289,8 +287,7 @@ void Problem::select(const Selection& selection) {
   if (!weight.given()) return;
   if (weight.dtype == DType::kBool) fail_type("sample_weight is bool, expected numbers; see where");
   check_read("sample_weight", weight);
-  int64_t steps[kMaxDims];
-  broadcast("sample_weight", weight, steps);
+  broadcast("sample_weight", weight, sample_weight_.step);
   Nest nest;
   for (int i = 0; i < weight.ndim; ++i) {
     Dim dim = {weight.shape[i], Offsets::zero()};
@@ -307,7 +304,7 @@ void Problem::select(const Selection& selection) {
            ", expected finite numbers that are not negative");
     }
   });
-  place(sample_weight_, weight, steps, DType::kFloat64, 0);
+  place(sample_weight_, weight, DType::kFloat64, 0);
   work_.sample_weight = sample_weight_.data;
 }
 
@@ -397,32 +394,23 @@ int64_t Problem::statistics() const {
 
 // The axes of x, that of the groups cut in two, with the steps of every array.
 void Problem::lay_out(Layout& layout) const {
-  const View& out = common_.out;
-  const auto push = [&](int i, int64_t size, int64_t times, bool is_reduced) {
-    Dim& dim = layout.push(is_reduced);
-    dim.size = size;
-    const auto set = [&](Operand o, bool given, const int64_t* steps) {
-      dim.step.at[o] = given ? steps[i] * times : 0;
-    };
-    set(kX, true, x_.strides);
-    set(kY, out.given(), out.strides);
-    set(kAddend, addend_, addend_ ? addend_->strides : nullptr);
-    set(kSum, sum_, sum_ ? sum_->strides : nullptr);
-    set(kWhere, work_.where, where_step_);
-    set(kSampleWeight, work_.sample_weight, sample_weight_.step);
-    set(kWeight, weight_.data, weight_.step);
-    set(kBias, bias_.data, bias_.step);
-    dim.step.at[kStatistic] = 0;
-  };
   for (int i = 0; i < x_.ndim; ++i) {
-    if (i == split_axis_) {
-      const int64_t each = x_.shape[i] / groups_;
-      push(i, groups_, each, false);
-      push(i, each, 1, true);
-    } else {
-      push(i, x_.shape[i], 1, (reduced_ & axis(i)) != 0);
-    }
+    Dim& dim = layout.push((reduced_ & axis(i)) != 0);
+    dim.size = x_.shape[i];
+    dim.step = Offsets::zero();
   }
+  const auto set = [&](Operand o, const int64_t* steps) {
+    for (int i = 0; i < x_.ndim; ++i) layout.dims[i].step.at[o] = steps[i];
+  };
+  set(kX, x_.strides);
+  if (common_.out.given()) set(kY, common_.out.strides);
+  if (addend_) set(kAddend, addend_->strides);
+  if (sum_) set(kSum, sum_->strides);
+  if (work_.where) set(kWhere, where_step_);
+  if (work_.sample_weight) set(kSampleWeight, sample_weight_.step);
+  if (weight_.data) set(kWeight, weight_.step);
+  if (bias_.data) set(kBias, bias_.step);
+  if (split_axis_ >= 0) layout.cut(split_axis_, groups_);
   int64_t statistic = 1;
   for (int i = layout.ndim - 1; i >= 0; --i) {
     if (layout.reduced[i]) continue;
@@ -465,7 +453,7 @@ Problem::Selected Problem::selected() const {
 }
 
 int Problem::threads() const {
-  const int64_t most = x_.size() / kElementsPerThread;
+  const int64_t most = size_ / kElementsPerThread;
   if (most <= 1) return 1;
   const int wanted = common_.num_threads ? common_.num_threads : default_threads().threads;
   return static_cast<int>(std::min<int64_t>(most, wanted));
@@ -477,7 +465,7 @@ bool Problem::streams() const {
   const View& out = common_.out;
   if (!out.given() || out.data == x_.data) return false;
   const int64_t l3 = caches().l3 ? caches().l3 : 32 * 1024 * 1024;
-  return x_.size() * size_of(out.dtype) > l3 / 2;
+  return size_ * size_of(out.dtype) > l3 / 2;
 }
 
 void Problem::run() {
@@ -501,7 +489,7 @@ void Problem::run() {
   work_.bias = bias_.data;
   work_.threads = threads();
   work_.stream = streams();
-  work_.far = x_.size() * size_of(x_.dtype) > caches().l2;
+  work_.far = size_ * size_of(x_.dtype) > caches().l2;
   const KernelTable& table = kernels();
   if (computing_ == DType::kFloat32) {
     normfast::run<float>(work_, table.f32, table.fence);

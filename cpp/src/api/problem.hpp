@@ -86,7 +86,7 @@ class Problem {
 
   int64_t count() const;       // elements a statistic
   int64_t statistics() const;  // number of statistics
-  bool empty() const { return x_.size() == 0; }
+  bool empty() const { return size_ == 0; }
 
   // Keeps each statistic's mean and m2, for running statistics.
   void keep_moments();
@@ -124,7 +124,8 @@ class Problem {
   Array addend(const char* name, const View& view);
   // Steps of a view that broadcasts to x, by the axes of x.
   void broadcast(const char* name, const View& view, int64_t* steps) const;
-  void place(Parameter& p, const View& view, const int64_t* steps, DType type, double offset);
+  // Where a parameter of such steps lies; it is converted where kernels could not read it.
+  void place(Parameter& p, const View& view, DType type, double offset);
   void place_along(Parameter& p, const char* name, const View& view, const AxisList& axes,
                    double offset);
   void place_broadcast(Parameter& p, const char* name, const View& view, double offset);
@@ -135,6 +136,7 @@ class Problem {
   const View& x_;
   const Common& common_;
   Axes reduced_;
+  const int64_t size_;
   int split_axis_ = -1;
   int64_t groups_ = 1;
   DType computing_;

@@ -32,6 +32,20 @@ struct Layout {
     reduced[ndim] = is_reduced;
     return dims[ndim++];
   }
+  // Cuts a dimension into `parts` kept pieces, whose elements are reduced.
+  void cut(int dim, int64_t parts) {
+    for (int i = ndim++; i > dim; --i) {
+      dims[i] = dims[i - 1];
+      reduced[i] = reduced[i - 1];
+    }
+    const int64_t each = dims[dim].size / parts;
+    Dim& outer = dims[dim];
+    outer.size = parts;
+    for (int64_t& step : outer.step.at) step *= each;
+    dims[dim + 1].size = each;
+    reduced[dim] = false;
+    reduced[dim + 1] = true;
+  }
 };
 
 enum class Form { kRows, kColumns };
