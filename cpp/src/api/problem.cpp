@@ -14,8 +14,9 @@
 namespace normfast {
 namespace {
 
-// Elements a thread must have to be worth starting.
-constexpr int64_t kElementsPerThread = 64 * 1024;
+// Elements a thread must read or write to be worth starting: from the second cache no operation
+// does so many in less than 6 us, and threads start and stop in 1 to 4 us.
+constexpr int64_t kElementsPerThread = 128 * 1024;
 
 constexpr const char* kFloating = "float32, float64, float16 or bfloat16";
 
@@ -453,7 +454,11 @@ Problem::Selected Problem::selected() const {
 }
 
 int Problem::threads() const {
-  const int64_t most = size_ / kElementsPerThread;
+  int passes = work_.given_rstd ? 0 : 1;
+  if (common_.out.given()) passes += 2;
+  if (addend_) passes += 1;
+  if (sum_) passes += 1;
+  const int64_t most = passes * size_ / kElementsPerThread;
   if (most <= 1) return 1;
   const int wanted = common_.num_threads ? common_.num_threads : default_threads().threads;
   return static_cast<int>(std::min<int64_t>(most, wanted));
