@@ -23,8 +23,15 @@ Axes all_axes(int ndim);
 std::string describe(const View& a);
 std::string number_text(double value);
 
+// Float64 values side by side: where they lie, or a copy.
+struct Values {
+  const double* data;
+  int64_t size;
+  std::unique_ptr<double[]> copy;
+};
+
 // 1 / sqrt(v + plus), or without the root 1 / v; 1 where that divides by 0.
-std::vector<double> reciprocals(std::vector<double> values, double plus, bool root);
+Values reciprocals(const Values& values, double plus, bool root);
 std::string shape_text(const int64_t* shape, int n);
 
 // Throws where x has no axis for samples beside the one for channels.
@@ -69,10 +76,10 @@ class Problem {
   void check_eps(double eps) const;
 
   // Statistics that are known instead of computed: one entry a statistic, in its order.
-  void give(std::vector<double> mean, std::vector<double> rstd);
+  void give(Values mean, Values rstd);
 
   // The float64 value at each statistic of an array with one dimension an axis of the list.
-  std::vector<double> spread(const View& view, const AxisList& axes) const;
+  Values spread(const View& view, const AxisList& axes) const;
 
   DType computing() const { return computing_; }
   int threads() const;
@@ -144,7 +151,8 @@ class Problem {
   int64_t where_step_[kMaxDims];
   const View* addend_ = nullptr;
   const View* sum_ = nullptr;
-  std::vector<double> given_mean_, given_rstd_, kept_mean_, kept_m2_, kept_count_;
+  Values given_mean_ = {}, given_rstd_ = {};
+  std::vector<double> kept_mean_, kept_m2_, kept_count_;
   static constexpr int kArguments = 12;
   Named read_[kArguments], written_[kArguments];
   int num_read_ = 0, num_written_ = 0;

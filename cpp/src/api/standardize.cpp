@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "api/problem.hpp"
 
 namespace normfast {
@@ -37,11 +39,11 @@ void standardize(const View& x, Axes reduced, const Standardize& options) {
     const AxisList std_axes = statistic_axes(problem, "std", options.deviation, x, reduced);
     problem.check_read("mean", options.mean);
     problem.check_read("std", options.deviation);
-    const std::vector<double> deviation = problem.spread(options.deviation, std_axes);
+    const Values deviation = problem.spread(options.deviation, std_axes);
     problem.give(problem.spread(options.mean, mean_axes), reciprocals(deviation, 0, false));
     problem.run();
     if (double* scale = options.statistics.scale) {
-      std::copy(deviation.begin(), deviation.end(), scale);
+      std::copy_n(deviation.data, deviation.size, scale);
     }
     return;
   }
