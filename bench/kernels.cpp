@@ -162,7 +162,8 @@ class Benchmarks {
       }
       if (const auto add_lines = k.add_lines[r]) {
         add("add_lines" + what, type, Moves::kReads, kBlock, [=](Data<T>& d, int64_t i) {
-          add_lines(d.in(i), kLanes, kLineGroup, kLanes, nullptr, d.sum.data(), d.square.data());
+          add_lines(d.in(i), kLanes, kLineGroup, kLanes, nullptr, d.sum.data(), d.square.data(),
+                    kAhead);
         });
       }
       if (const auto add_lines = k.add_lines_exact[r]) {

@@ -289,8 +289,14 @@ std::vector<double> sums(int64_t lanes, Add add) {
 template <class Kernel, class X, class Center>
 std::vector<double> sums(Kernel kernel, const X* x, int64_t stride, int64_t lines, int64_t lanes,
                          const Center* center) {
+  constexpr int64_t kAhead = 4096;
   return sums<2>(lanes, [&](double* sum, double* square) {
-    kernel(x, stride, lines, lanes, center, sum, square);
+    if constexpr (std::is_invocable_v<Kernel, const void*, int64_t, int64_t, int64_t, const Center*,
+                                      double*, double*, int64_t>) {
+      kernel(x, stride, lines, lanes, center, sum, square, kAhead);
+    } else {
+      kernel(x, stride, lines, lanes, center, sum, square);
+    }
   });
 }
 
@@ -359,7 +365,7 @@ TEST_P(KernelsKeep, AddLinesOfALaneAlone) {
             sums(fast.add_lines[r], x.data(), kLanes, kLines, kLanes, center.data());
         for (int64_t l = 0; l < kLanes; ++l) {
           double sum = 0.25 * static_cast<double>(l), square = sum;
-          fast.add_lines[r](x.data() + l, kLanes, kLines, 1, center.data(), &sum, &square);
+          fast.add_lines[r](x.data() + l, kLanes, kLines, 1, center.data(), &sum, &square, 0);
           ASSERT_TRUE(same(sum, together[l]) && same(square, together[kLanes + l])) << family.name;
         }
       }

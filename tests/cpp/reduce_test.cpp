@@ -63,7 +63,7 @@ TEST_P(Bytes, OfLinesAreSummedExactlyOnTopOfWhatWasThere) {
         for (const auto& x : bytes<B>(stride * lines - 3, random)) {
           double* sum = sum_memory.last(std::vector<double>(lanes, 1e6));
           double* square = square_memory.last(std::vector<double>(lanes, 1e12));
-          add(memory.last(x), stride, lines, lanes, nullptr, sum, square);
+          add(memory.last(x), stride, lines, lanes, nullptr, sum, square, 4096);
           for (int64_t l = 0; l < lanes; ++l) {
             int64_t s = 1000000, q = 1000000000000;
             for (int64_t r = 0; r < lines; ++r) {

@@ -72,14 +72,14 @@ class LaneReducer {
     };
     const auto add = [&](int64_t first) {
       for_groups(strip, lines, first, [&](const Block& b, int64_t m) {
-        add_lines_(b.x, b.stride, m, width, shift, sum, square);
+        add_lines_(b.x, b.stride, m, width, shift, sum, square, b.ahead);
       });
     };
     zero();
     if (reduction_ == Reduction::kMoments) {
       // The probe of the first group: lanes whose mean is far from zero are summed about it.
       const Block b = block(strip, lines, lines.begin, lines.begin + kLineGroup * lines.stack);
-      add_lines_(b.x, b.stride, kLineGroup, width, nullptr, sum, square);
+      add_lines_(b.x, b.stride, kLineGroup, width, nullptr, sum, square, b.ahead);
       bool all_centred = true;
       for (int64_t l = 0; l < width; ++l) {
         const double mean = sum[l] / kLineGroup;
@@ -134,6 +134,7 @@ class LaneReducer {
   struct Block {
     const char* x;
     int64_t stride;  // elements
+    int64_t ahead;   // bytes to the block that is read next
   };
 
   // The lines that a mask selects whole.
@@ -155,7 +156,7 @@ class LaneReducer {
     }
     if (reads_ && !lines.picked) {
       const int64_t step = lines_.inner_step(kX);
-      Block found = {nullptr, step * lines.stack / unit_};
+      Block found = {nullptr, step * lines.stack / unit_, ahead(strip, begin, end)};
       for_runs(lines_, begin, end, [&](int64_t i, const Offsets& o, int64_t count) {
         if (i == begin && count == end - begin && (lines.stack == 1 || step == width * unit_)) {
           found.x = work_.x.data + strip.at[kX] + o[kX] + strip.begin * unit_;
@@ -173,7 +174,14 @@ class LaneReducer {
         fetch_input(work_, kernels_, line_, at, strip.begin, strip.end, p + i * width);
       }
     });
-    return {raw, width * lines.stack};
+    return {raw, width * lines.stack, 0};
+  }
+
+  // The next lines of the strip, after the last of them the first of the next strip.
+  int64_t ahead(const Strip& strip, int64_t begin, int64_t end) const {
+    const int64_t step = lines_.inner_step(kX);
+    const bool more = end < lines_.size() || strip.width() == work_.plan.lanes.size();
+    return more ? (end - begin) * step : strip.width() * unit_ - begin * step;
   }
 
   // The weights of the same lines, side by side as theirs are.
@@ -256,7 +264,7 @@ class LaneReducer {
     std::fill_n(out.count, width, static_cast<double>(lines.count()));
     for (double* p : {out.mean, out.mean_lo, out.m2}) std::fill_n(p, width, 0.0);
     for_groups(strip, lines, 0, [&](const Block& b, int64_t m) {
-      add_lines_(b.x, b.stride, m, width, nullptr, out.mean, out.m2);
+      add_lines_(b.x, b.stride, m, width, nullptr, out.mean, out.m2, b.ahead);
     });
   }
 
