@@ -152,6 +152,8 @@ template <class V, class X, int N, class Map>
   const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64 / sizeof(X));
   int64_t i = beyond ? kLine - beyond : 0;
   if (i > count) i = count;
+  // The lines that tails share with what is written next: their stores need not wait then.
+  if (beyond) unroll<N>([&](auto k) { __builtin_prefetch(runs.y + k * runs.ys + count, 1); });
   if (i > 0) map_run<V>(runs, i, map);
   // Addresses only: they may lie past the array.
   const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);

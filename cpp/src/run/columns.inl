@@ -26,8 +26,9 @@ class Columns {
   };
 
   struct State {
-    T center[kStrip], scale[kStrip], shift[kStrip];
-    int64_t repeat;            // so many lines' lanes stand side by side above
+    // As many lines' lanes as `repeat` says stand side by side, then those of one vector more.
+    T center[kStrip + kVector], scale[kStrip + kVector], shift[kStrip + kVector];
+    int64_t repeat;
     std::vector<Exact> exact;  // lanes beyond the fast kernels
   };
 
@@ -298,8 +299,11 @@ class Columns {
     state.repeat = 1;
     if (lanes != lanes_.size()) return;
     state.repeat = std::min(kStrip / lanes, lines_.size());
+    // Whole vectors, if it can be.
+    const int64_t whole = kVector / std::gcd(lanes, kVector);
+    if (state.repeat > whole) state.repeat -= state.repeat % whole;
     for (T* p : {state.center, state.scale, state.shift}) {
-      for (int64_t i = lanes; i < state.repeat * lanes; ++i) p[i] = p[i - lanes];
+      for (int64_t i = lanes; i < state.repeat * lanes + kVector; ++i) p[i] = p[i - lanes];
     }
   }
 
@@ -310,21 +314,31 @@ class Columns {
     char* y = work_.y.data + at[kY] + place.begin * unit;
     const int64_t xs = lines_.inner_step(kX), ys = lines_.inner_step(kY);
     const auto& direct = kernels_.of(work_.x.type);
-    const auto apply = [&](int64_t first, int64_t lines, int64_t together) {
-      const char* from = x + first * xs;
-      char* to = y + first * ys;
-      const int64_t x_stride = xs / unit * together, y_stride = ys / unit * together;
+    // `lines` lines of `width` from an element on, by the maps of that element's place in a period.
+    const auto apply = [&](int64_t first, int64_t lines, int64_t width, int64_t x_stride,
+                           int64_t y_stride, int64_t map) {
+      const char* from = x + first * unit;
+      char* to = y + first * unit;
       if (work_.stream) {
-        direct.stream_lines(from, x_stride, to, y_stride, lines, lanes * together, state.center,
-                            state.scale, state.shift, nullptr, nullptr, 0, ahead_);
+        direct.stream_lines(from, x_stride, to, y_stride, lines, width, state.center + map,
+                            state.scale + map, state.shift + map, nullptr, nullptr, 0, ahead_);
       } else {
-        direct.apply_lines(from, x_stride, to, y_stride, lines, lanes * together, state.center,
-                           state.scale, state.shift, nullptr, nullptr, 0);
+        direct.apply_lines(from, x_stride, to, y_stride, lines, width, state.center + map,
+                           state.scale + map, state.shift + map, nullptr, nullptr, 0);
       }
     };
-    const int64_t k = xs == lanes * unit && ys == lanes * unit ? state.repeat : 1;
-    apply(0, count / k, k);
-    if (count % k) apply(count / k * k, 1, count % k);
+    if (xs != lanes * unit || ys != lanes * unit) {
+      return apply(0, count, lanes, xs / unit, ys / unit, 0);
+    }
+    // Lines that follow one another are cut where y is aligned: half a vector that is stored holds
+    // up those that are streamed.
+    const int64_t period = lanes * state.repeat, all = count * lanes, vector = kVector * unit;
+    const int64_t beyond = reinterpret_cast<std::intptr_t>(y) % vector / unit;
+    const int64_t head = beyond && period % kVector == 0 ? std::min(kVector - beyond, all) : 0;
+    const int64_t whole = (all - head) / period, rest = (all - head) % period;
+    if (head) apply(0, 1, head, 0, 0, 0);
+    apply(head, whole, period, period, period, head);
+    if (rest) apply(all - rest, 1, rest, 0, 0, head);
   }
 
   // One line where it lies, with a weight and bias of its own.

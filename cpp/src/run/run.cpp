@@ -54,7 +54,8 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
           if (c > 0) form.merge_into(place, total, part);
         }
         form.finish(place, total, state);
-        for (int64_t c = 0; c < chunks && work.y; ++c) form.apply(place, c, state);
+        // Backwards: what was read last is still in cache.
+        for (int64_t c = chunks; c-- > 0 && work.y;) form.apply(place, c, state);
       });
     });
     return;
@@ -77,7 +78,7 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   }
   if (!work.y) return;
   in_parallel(units * chunks, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
+    for (int64_t i = end; i-- > begin;) {
       form.apply(form.place(i / chunks), i % chunks, states[static_cast<std::size_t>(i / chunks)]);
     }
   });
