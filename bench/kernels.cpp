@@ -24,7 +24,7 @@ constexpr std::size_t kPointer = sizeof(void (*)());
 static_assert(sizeof(DirectKernels<float>) == (3 * kReductions + 4) * kPointer);
 static_assert(sizeof(Kernels<float>) ==
               kDTypes * sizeof(DirectKernels<float>) +
-                  (2 * kReductions + 2 * kDTypes + kActivations + 2) * kPointer);
+                  (2 * kReductions + 2 * kDTypes + kActivations + 5) * kPointer);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
 
@@ -251,7 +251,7 @@ class Benchmarks {
     const auto add = [this](const std::string& kernel, auto run) {
       const std::string name = kernel + "/" + name_of(kTypeOf<T>) + "/" + isa_;
       benchmark::RegisterBenchmark(name.c_str(), [run](benchmark::State& state) {
-        std::vector<double> v(512, 1.5), to(2 * 512);
+        std::vector<double> v(512, 1.5), to(3 * 512);
         std::vector<T> map(3 * 512);
         for (auto _ : state) {
           run(v.data(), to.data(), map.data());
@@ -261,6 +261,14 @@ class Benchmarks {
         state.SetItemsProcessed(state.iterations() * 512);
       });
     };
+    add("choose_centers",
+        [choose = k_.choose_centers](const double* v, double*, T* map) { choose(v, v, 512, map); });
+    add("settle", [settle = k_.settle](const double* v, double* to, T*) {
+      settle(v, v, v, 512, 64, 0, to, to + 512, to + 1024);
+    });
+    add("join_lanes", [join = k_.join_lanes](const double* v, double* to, T*) {
+      join(v, v, v, 8, 64, true, 64, to, to + 512, to + 1024);
+    });
     add("divide", [divide = k_.divide](const double* v, double* to, T*) {
       divide(v, 512, {768, 1e-5, 0, true}, to, to + 512);
     });

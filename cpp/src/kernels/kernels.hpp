@@ -137,6 +137,23 @@ struct Kernels {
   // y = activation(x + addend), the addend null or given; y may be either.
   using Activate = void (*)(const T* x, const T* addend, T* y, int64_t count) noexcept;
 
+  // After the first kLineGroup lines: the mean of a lane that is far from zero, else 0. Says
+  // whether all are 0.
+  using ChooseCenters = bool (*)(const double* sum, const double* square, int64_t n,
+                                 T* center) noexcept;
+
+  // From the sums of lanes of `count` elements each, less their centers, to their Moments. Says
+  // whether all may be trusted: nothing cancelled, and no lane's squares sum to less than `least`.
+  using Settle = bool (*)(const double* center, const double* sum, const double* square, int64_t n,
+                          double count, double least, double* mean, double* mean_lo,
+                          double* m2) noexcept;
+
+  // n statistics of `members` lanes each, neighbours or every n-th, all of `count` elements: Chan's
+  // merge without its divisions.
+  using JoinLanes = void (*)(const double* mean, const double* mean_lo, const double* m2, int64_t n,
+                             int64_t members, bool neighbours, double count, double* to_mean,
+                             double* to_mean_lo, double* to_m2) noexcept;
+
   // divisor[i] from m2[i], and 1 / divisor[i], or 1 where that is 0.
   using Divide = void (*)(const double* m2, int64_t n, Divider by, double* divisor,
                           double* reciprocal) noexcept;
@@ -154,6 +171,9 @@ struct Kernels {
   Narrow narrow[kDTypes];
   StreamOut stream_out;
   Activate activate[kActivations];
+  ChooseCenters choose_centers;
+  Settle settle;
+  JoinLanes join_lanes;
   Divide divide;
   MakeMaps make_maps;
 

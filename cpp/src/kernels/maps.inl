@@ -1,9 +1,89 @@
-// Between two passes: from the statistics of many lanes to their maps. Plain loops over arrays,
-// which the compiler vectorises for each ISA; a root, a division and a rounding have one answer
-// everywhere.
+// Between two passes: from the sums of many lanes to their statistics and maps. Plain loops over
+// arrays, which the compiler vectorises for each ISA; a root, a division and a rounding have one
+// answer everywhere.
 
 namespace normfast {
 namespace {
+
+template <class T>
+bool choose_centers(const double* __restrict sum, const double* __restrict square, int64_t n,
+                    T* __restrict center) noexcept {
+  uint64_t all_zero = 1;  // as wide as what is compared, so that the loop vectorises
+  for (int64_t i = 0; i < n; ++i) {
+    const double mean = sum[i] / kLineGroup;
+    const bool centred = square[i] - sum[i] * mean >= 0.6 * square[i];
+    center[i] = centred ? T(0) : static_cast<T>(mean);
+    all_zero &= centred ? 1 : 0;
+  }
+  return all_zero != 0;
+}
+
+bool settle(const double* __restrict center, const double* __restrict sum,
+            const double* __restrict square, int64_t n, double count, double least,
+            double* __restrict mean, double* __restrict mean_lo, double* __restrict m2) noexcept {
+  uint64_t all_trusted = 1;
+  for (int64_t i = 0; i < n; ++i) {
+    const double c = center[i], q = square[i], t = sum[i] / count, rest = q - sum[i] * t;
+    const double hi = c + t, part = hi - c;
+    mean[i] = hi;
+    mean_lo[i] = (c - (hi - part)) + (t - part);
+    m2[i] = rest < 0 ? 0 : rest;
+    // Positive forms, so that a NaN fails them. q - q is 0 for a finite q only.
+    const uint64_t kept = rest >= 0.5 * q ? 1 : 0, large = q >= least ? 1 : 0;
+    all_trusted &= kept & large & (q - q == 0 ? 1 : 0);
+  }
+  return all_trusted != 0;
+}
+
+// Lane i of statistic k is k * across + i * along.
+struct Fold {
+  int64_t members, across, along;
+};
+
+// The means are taken about the first of them, which is one of the data, so little cancels. Several
+// statistics at once: each sum waits for itself.
+template <int kAtOnce>
+void join_some(const double* mean, const double* mean_lo, const double* m2, Fold fold, double count,
+               double* to_mean, double* to_mean_lo, double* to_m2) {
+  double d_sum[kAtOnce] = {}, d_square[kAtOnce] = {}, q[kAtOnce];
+  for (int k = 0; k < kAtOnce; ++k) q[k] = m2[k * fold.across];
+  for (int64_t i = 1; i < fold.members; ++i) {
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int64_t first = k * fold.across, l = first + i * fold.along;
+      const double d = (mean[l] - mean[first]) + (mean_lo[l] - mean_lo[first]);
+      q[k] += m2[l];
+      d_sum[k] += d;
+      d_square[k] += d * d;
+    }
+  }
+  const double n = static_cast<double>(fold.members);
+  for (int k = 0; k < kAtOnce; ++k) {
+    const int64_t first = k * fold.across;
+    const double between = d_square[k] - d_sum[k] * (d_sum[k] / n);
+    const double a = mean[first], b = d_sum[k] / n + mean_lo[first], hi = a + b, part = hi - a;
+    to_mean[k] = hi;
+    to_mean_lo[k] = (a - (hi - part)) + (b - part);
+    to_m2[k] = q[k] + (between < 0 ? 0 : count * between);
+  }
+}
+
+void join_lanes(const double* mean, const double* mean_lo, const double* m2, int64_t n,
+                int64_t members, bool neighbours, double count, double* to_mean, double* to_mean_lo,
+                double* to_m2) noexcept {
+  constexpr int kAtOnce = 4;
+  const Fold fold = {members, neighbours ? members : 1, neighbours ? 1 : n};
+  int64_t i = 0;
+  for (; i + kAtOnce <= n; i += kAtOnce) {
+    const int64_t l = i * fold.across;
+    join_some<kAtOnce>(mean + l, mean_lo + l, m2 + l, fold, count, to_mean + i, to_mean_lo + i,
+                       to_m2 + i);
+  }
+  for (; i < n; ++i) {
+    const int64_t l = i * fold.across;
+    join_some<1>(mean + l, mean_lo + l, m2 + l, fold, count, to_mean + i, to_mean_lo + i,
+                 to_m2 + i);
+  }
+}
 
 template <bool kRoot, bool kPer>
 void divide_each(const double* __restrict m2, int64_t n, Divider by, double* __restrict divisor,

@@ -66,6 +66,9 @@ constexpr Kernels<T> kernels_of() {
                   stream_out,
                   {activate_run<kNone, T>, activate_run<kRelu, T>, activate_run<kGelu, T>,
                    activate_run<kGeluTanh, T>, activate_run<kSilu, T>},
+                  choose_centers<T>,
+                  settle,
+                  join_lanes,
                   divide,
                   make_maps<T>};
   set_direct(k);

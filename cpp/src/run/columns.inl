@@ -89,12 +89,7 @@ class Columns {
     const Lines lines = lines_of(c);
     reducer_.reduce({place.at, place.begin, place.end}, lines, lanes);
 
-    const int64_t statistics = (place.end - place.begin) / fold_;
-    const int64_t members = lines.stack * fold_;
-    for (int64_t s = 0; s < statistics; ++s) {
-      const int64_t first = fold_ > 1 ? s * fold_ : s, step = fold_ > 1 ? 1 : statistics;
-      parts(part).set(s, join(lanes, first, step, members));
-    }
+    join(lanes, (place.end - place.begin) / fold_, lines.stack * fold_, parts(part));
   }
 
   void merge_into(const Place& place, double* total, double* part) const {
@@ -177,31 +172,25 @@ class Columns {
 
   Parts parts(double* p) const { return {p, strip_ / fold_}; }
 
-  // `members` lanes become one statistic. Where they have the same count: Chan's merge without its
-  // divisions. The means are taken about the first of them, which is one of the data, so little
-  // cancels.
-  Moments join(const Lanes& lanes, int64_t first, int64_t step, int64_t members) const {
-    Moments m = lanes[first];
-    if (members == 1) return m;
-    if (!work_.alike() || reduction_ != Reduction::kMoments) {
-      for (int64_t i = 1; i < members; ++i) m = merge(reduction_, m, lanes[first + i * step]);
-      return m;
+  // `members` lanes become one statistic: neighbours, or every n-th where lines are stacked.
+  void join(const Lanes& lanes, int64_t n, int64_t members, const Parts& to) const {
+    if (members > 1 && work_.alike() && reduction_ == Reduction::kMoments) {
+      std::fill_n(to.count(), n, lanes.count[0] * static_cast<double>(members));
+      return kernels_.join_lanes(lanes.mean, lanes.mean_lo, lanes.m2, n, members, fold_ > 1,
+                                 lanes.count[0], to.mean(), to.mean_lo(), to.m2());
     }
-    const double count = m.count, n = static_cast<double>(members);
-    double d_sum = 0, d_square = 0;
-    for (int64_t i = 1; i < members; ++i) {
-      const int64_t l = first + i * step;
-      m.m2 += lanes.m2[l];
-      const double d = (lanes.mean[l] - m.mean) + (lanes.mean_lo[l] - m.mean_lo);
-      d_sum += d;
-      d_square += d * d;
+    std::copy_n(lanes.count, n, to.count());
+    std::copy_n(lanes.mean, n, to.mean());
+    std::copy_n(lanes.mean_lo, n, to.mean_lo());
+    std::copy_n(lanes.m2, n, to.m2());
+    const int64_t across = fold_ > 1 ? fold_ : 1, along = fold_ > 1 ? 1 : n;
+    for (int64_t s = 0; s < n && members > 1; ++s) {
+      Moments m = lanes[s * across];
+      for (int64_t i = 1; i < members; ++i) {
+        m = merge(reduction_, m, lanes[s * across + i * along]);
+      }
+      to.set(s, m);
     }
-    m.count = count * n;
-    const double between = d_square - d_sum * (d_sum / n);
-    m.m2 += between < 0 ? 0 : count * between;
-    const double mean = m.mean;
-    two_sum(mean, d_sum / n + m.mean_lo, m.mean, m.mean_lo);
-    return m;
   }
 
   // body(s, offsets of its first lane) for each statistic.

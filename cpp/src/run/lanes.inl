@@ -63,8 +63,7 @@ class LaneReducer {
     if (n <= kLineGroup) return reduce_exact(strip, lines, 0, width, out);
     const double count = static_cast<double>(n);
     double sum[kStrip], square[kStrip];
-    T center[kStrip];
-    bool failed[kStrip];
+    T center[kStrip] = {};
     const T* shift = nullptr;
     const auto zero = [&] {
       std::fill_n(sum, width, 0.0);
@@ -80,43 +79,24 @@ class LaneReducer {
       // The probe of the first group: lanes whose mean is far from zero are summed about it.
       const Block b = block(strip, lines, lines.begin, lines.begin + kLineGroup * lines.stack);
       add_lines_(b.x, b.stride, kLineGroup, width, nullptr, sum, square, b.ahead);
-      bool all_centred = true;
-      for (int64_t l = 0; l < width; ++l) {
-        const double mean = sum[l] / kLineGroup;
-        const bool centred = square[l] - sum[l] * mean >= 0.6 * square[l];
-        center[l] = centred ? T(0) : static_cast<T>(mean);
-        all_centred &= centred;
-      }
-      if (!all_centred) {
+      if (kernels_.choose_centers(sum, square, width, center)) {
+        add(1);
+      } else {
         shift = center;
         zero();
+        add(0);
       }
-      add(all_centred ? 1 : 0);
     } else {
-      std::fill_n(center, width, T(0));
       add(0);
     }
+    if (settle(center, sum, square, width, count, out, 0)) return;
+    bool failed[kStrip];
     int64_t first_failed = width, last_failed = -1;
     for (int64_t l = 0; l < width; ++l) {
-      const double s = sum[l], q = square[l], t = s / count;
-      double m2 = q;
-      bool trusted = q - q == 0;  // finite
-      if (reduction_ == Reduction::kMoments) {
-        m2 = q - s * t;
-        trusted &= m2 >= 0.5 * q && q >= tiny_ * count;
-      } else if (reduction_ == Reduction::kSquares) {
-        trusted &= q >= tiny_ * count;
-      } else if (reduction_ == Reduction::kMaximum) {
-        trusted = true;
-      }
-      failed[l] = !trusted;
-      if (!trusted) {
-        first_failed = std::min(first_failed, l);
-        last_failed = l;
-      }
-      two_sum(static_cast<double>(center[l]), t, out.mean[l], out.mean_lo[l]);
-      if (reduction_ != Reduction::kMoments) out.mean[l] = out.mean_lo[l] = 0;
-      out.m2[l] = m2;
+      failed[l] = !trusted(sum[l], square[l], count);
+      if (!failed[l]) continue;
+      first_failed = std::min(first_failed, l);
+      last_failed = l;
     }
     if (last_failed < 0) return;
     // One more pass, however many lanes failed. A lane's sums are its own, whoever is beside it.
@@ -136,6 +116,29 @@ class LaneReducer {
     int64_t stride;  // elements
     int64_t ahead;   // bytes to the block that is read next
   };
+
+  // From sums about centers to Moments. Says whether all of them are known to be trusted.
+  template <class Center>
+  bool settle(const Center* center, const double* sum, const double* square, int64_t width,
+              double count, Lanes& out, int64_t first) const {
+    if (reduction_ == Reduction::kMoments) {
+      double about[kStrip];
+      std::copy_n(center, width, about);
+      return kernels_.settle(about, sum, square, width, count, tiny_ * count, out.mean + first,
+                             out.mean_lo + first, out.m2 + first);
+    }
+    std::fill_n(out.mean + first, width, 0.0);
+    std::fill_n(out.mean_lo + first, width, 0.0);
+    std::copy_n(square, width, out.m2 + first);
+    return reduction_ == Reduction::kMaximum;
+  }
+
+  bool trusted(double s, double q, double count) const {
+    const bool finite = q - q == 0;
+    if (reduction_ == Reduction::kMagnitudes) return finite;
+    const bool kept = reduction_ != Reduction::kMoments || q - s * (s / count) >= 0.5 * q;
+    return finite && kept && q >= tiny_ * count;
+  }
 
   // The lines that a mask selects whole.
   Lines pick(const Strip& strip, const Lines& lines) const {
@@ -250,12 +253,7 @@ class LaneReducer {
         add_lines_exact_(x, b.stride, m, width, center, sum, square);
       });
     }
-    for (int64_t l = 0; l < width; ++l) {
-      const double s = sum[l], q = square[l], t = s / count;
-      const double m2 = moments ? q - s * t : q;
-      two_sum(center[l], moments ? t : 0, out.mean[first + l], out.mean_lo[first + l]);
-      out.m2[first + l] = m2 < 0 ? 0 : m2;
-    }
+    settle(center, sum, square, width, count, out, first);
   }
 
   // Exact integers: nothing to centre, nothing to check.
