@@ -10,7 +10,8 @@
 namespace normfast {
 
 inline constexpr int64_t kVector = 16;
-inline constexpr int64_t kBand = 16 * 1024;  // elements of a band of lines
+inline constexpr int64_t kBand = 16 * 1024;  // elements of a band of lines,
+inline constexpr int64_t kLeastBand = 4;     // and its lines at least: each uses the maps
 
 template <class T>
 class Columns {
@@ -25,11 +26,18 @@ class Columns {
     Statistic statistic;
   };
 
+  struct Maps {
+    const T *center, *scale, *shift;
+    int64_t repeat;
+  };
+
   struct State {
     // As many lines' lanes as `repeat` says stand side by side, then those of one vector more.
     T center[kStrip + kVector], scale[kStrip + kVector], shift[kStrip + kVector];
     int64_t repeat;
     std::vector<Exact> exact;  // lanes beyond the fast kernels
+
+    Maps maps() const { return {center, scale, shift, repeat}; }
   };
 
   Columns(const Work& work, const Kernels<T>& kernels)
@@ -121,13 +129,44 @@ class Columns {
 
   // The same work cut for walking memory in order, all strips of a few lines at a time.
   static constexpr bool kHasBands = true;
+  int64_t strips() const { return strips_; }
   int64_t bands() const { return (lines_.size() + band() - 1) / band(); }
-  void apply_band(const Place& place, int64_t b, const State& state) const {
-    apply(place, b * band(), std::min(lines_.size(), (b + 1) * band()), state);
+  // The maps of all strips of a unit, center, scale and shift; none where lines cannot be applied
+  // whole.
+  std::vector<T> join_maps(const State* states) const {
+    const auto exact = [](const State& s) { return !s.exact.empty(); };
+    if (!direct_ || !follows_ || std::any_of(states, states + strips_, exact)) return {};
+    std::vector<T> maps(static_cast<std::size_t>(3 * lanes_.size()));
+    T* to = maps.data();
+    for (const auto field : {&State::center, &State::scale, &State::shift}) {
+      for (int64_t l = 0; l < lanes_.size(); l += strip_) {
+        const int64_t n = std::min(strip_, lanes_.size() - l);
+        to = std::copy_n(states[l / strip_].*field, n, to);
+      }
+    }
+    return maps;
+  }
+
+  // Lines of all strips from `unit` on.
+  void apply_band(int64_t unit, int64_t b, const State* states,
+                  const std::vector<T>& joined) const {
+    const int64_t begin = b * band(), end = std::min(lines_.size(), begin + band());
+    const Place all = {place(unit).at, 0, lanes_.size()};
+    if (joined.empty()) {
+      for (int64_t s = 0; s < strips_; ++s) apply(place(unit + s), begin, end, states[s]);
+      return;
+    }
+    const T* const maps = joined.data();
+    const Maps line = {maps, maps + all.end, maps + 2 * all.end, 1};
+    for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
+      Offsets at = all.at;
+      at.add(o, 1);
+      apply_direct(all, at, count, line);
+    });
   }
 
  private:
-  int64_t band() const { return std::max<int64_t>(1, kBand / lanes_.size()); }
+  int64_t band() const { return std::max(kLeastBand, kBand / lanes_.size()); }
 
   void apply(const Place& place, int64_t begin, int64_t end, const State& state) const {
     const bool fits = state.exact.empty();
@@ -138,7 +177,7 @@ class Columns {
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = place.at;
       at.add(o, 1);
-      if (direct && follows_) return apply_direct(place, at, count, state);
+      if (direct && follows_) return apply_direct(place, at, count, state.maps());
       for (int64_t i = 0; i < count; i += together) {
         const int64_t k = std::min(together, count - i);
         if (direct) {
@@ -296,8 +335,7 @@ class Columns {
     }
   }
 
-  void apply_direct(const Place& place, const Offsets& at, int64_t count,
-                    const State& state) const {
+  void apply_direct(const Place& place, const Offsets& at, int64_t count, const Maps& maps) const {
     const int64_t unit = work_.x.unit(), lanes = place.end - place.begin;
     const char* x = work_.x.data + at[kX] + place.begin * unit;
     char* y = work_.y.data + at[kY] + place.begin * unit;
@@ -309,11 +347,11 @@ class Columns {
       const char* from = x + first * unit;
       char* to = y + first * unit;
       if (work_.stream) {
-        direct.stream_lines(from, x_stride, to, y_stride, lines, width, state.center + map,
-                            state.scale + map, state.shift + map, nullptr, nullptr, 0, ahead_);
+        direct.stream_lines(from, x_stride, to, y_stride, lines, width, maps.center + map,
+                            maps.scale + map, maps.shift + map, nullptr, nullptr, 0, ahead_);
       } else {
-        direct.apply_lines(from, x_stride, to, y_stride, lines, width, state.center + map,
-                           state.scale + map, state.shift + map, nullptr, nullptr, 0);
+        direct.apply_lines(from, x_stride, to, y_stride, lines, width, maps.center + map,
+                           maps.scale + map, maps.shift + map, nullptr, nullptr, 0);
       }
     };
     if (xs != lanes * unit || ys != lanes * unit) {
@@ -321,9 +359,10 @@ class Columns {
     }
     // Lines that follow one another are cut where y is aligned: half a vector that is stored holds
     // up those that are streamed.
-    const int64_t period = lanes * state.repeat, all = count * lanes, vector = kVector * unit;
+    const int64_t period = lanes * maps.repeat, all = count * lanes, vector = kVector * unit;
     const int64_t beyond = reinterpret_cast<std::intptr_t>(y) % vector / unit;
-    const int64_t head = beyond && period % kVector == 0 ? std::min(kVector - beyond, all) : 0;
+    const int64_t head =
+        beyond && strips_ == 1 && period % kVector == 0 ? std::min(kVector - beyond, all) : 0;
     const int64_t whole = (all - head) / period, rest = (all - head) % period;
     if (head) apply(0, 1, head, 0, 0, 0);
     apply(head, whole, period, period, period, head);

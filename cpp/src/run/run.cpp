@@ -25,22 +25,15 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   const int64_t units = form.units(), chunks = form.chunks(), size = form.part_size();
   const bool reduces = !work.given_rstd;
 
+  // A strip is a narrow part of each line, which memory is slow to give and slower to take: results
+  // beyond the cache are written in memory order, although x is read again for them.
+  constexpr int64_t kKept = 256;
+  bool banded = false;
   if constexpr (Form::kHasBands) {
-    // Nothing to reduce, so nothing to keep in cache: memory order is best.
-    constexpr int64_t kKept = 64;
-    if (!reduces && units > 1 && units <= kKept) {
-      const std::unique_ptr<State[]> states(new State[static_cast<std::size_t>(units)]);
-      for (int64_t u = 0; u < units; ++u) form.finish(form.place(u), nullptr, states[u]);
-      in_parallel(form.bands(), [&](int64_t begin, int64_t end) {
-        for (int64_t b = begin; b < end; ++b) {
-          for (int64_t u = 0; u < units; ++u) form.apply_band(form.place(u), b, states[u]);
-        }
-      });
-      return;
-    }
+    banded = form.strips() > 1 && units <= kKept && (!reduces || work.stream) && work.y;
   }
 
-  if (work.threads == 1 || chunks == 1 || units >= 4 * work.threads) {
+  if (!banded && (work.threads == 1 || chunks == 1 || units >= 4 * work.threads)) {
     in_parallel(units, [&](int64_t begin, int64_t end) {
       constexpr int64_t kInline = 256;
       double small[kInline];
@@ -71,12 +64,28 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
       }
     });
   }
-  for (int64_t u = 0; u < units; ++u) {
-    const auto place = form.place(u);
-    for (int64_t c = 1; c < chunks && reduces; ++c) form.merge_into(place, part(u, 0), part(u, c));
-    form.finish(place, part(u, 0), states[static_cast<std::size_t>(u)]);
-  }
+  parallel_for(units >= 4 * work.threads ? work.threads : 1, units,
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t u = begin; u < end; ++u) {
+                   const auto place = form.place(u);
+                   for (int64_t c = 1; c < chunks && reduces; ++c) {
+                     form.merge_into(place, part(u, 0), part(u, c));
+                   }
+                   form.finish(place, part(u, 0), states[static_cast<std::size_t>(u)]);
+                 }
+               });
   if (!work.y) return;
+  if constexpr (Form::kHasBands) {
+    const int64_t bands = form.bands();
+    for (int64_t u = 0; u < units && banded; u += form.strips()) {
+      const State* const strips = states.data() + u;
+      const auto joined = form.join_maps(strips);
+      in_parallel(bands, [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) form.apply_band(u, b, strips, joined);
+      });
+    }
+    if (banded) return;
+  }
   in_parallel(units * chunks, [&](int64_t begin, int64_t end) {
     for (int64_t i = end; i-- > begin;) {
       form.apply(form.place(i / chunks), i % chunks, states[static_cast<std::size_t>(i / chunks)]);
