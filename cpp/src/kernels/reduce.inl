@@ -533,6 +533,26 @@ Moments sum_row(const void* first, const void* const* groups, int64_t n, double)
   return {static_cast<double>(n), static_cast<double>(s), 0, static_cast<double>(q)};
 }
 
+// Of `kLanes` lanes and a group of lines: the sums stay below 2^15.
+template <int kLanes, class X>
+void sum_tile(const X* x, int64_t stride, int64_t lines, double* sum, double* square) {
+  int16_t s[kLanes] = {};
+  int32_t q[kLanes] = {};
+  for (int64_t r = 0; r < lines; ++r) {
+    const X* line = x + r * stride;
+#pragma GCC unroll 1  // a loop that is unrolled before it is vectorised is neither
+    for (int l = 0; l < kLanes; ++l) {
+      const int16_t v = line[l];
+      s[l] = static_cast<int16_t>(s[l] + v);
+      q[l] += static_cast<uint16_t>(v * v);
+    }
+  }
+  for (int l = 0; l < kLanes; ++l) {
+    sum[l] += s[l];
+    square[l] += q[l];
+  }
+}
+
 template <class X>
 void sum_rows(const void* first, int64_t stride, int64_t rows, int64_t n, double, double* mean,
               double* mean_lo, double* m2) noexcept {
@@ -545,24 +565,11 @@ void sum_rows(const void* first, int64_t stride, int64_t rows, int64_t n, double
 template <class X>
 void sum_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes, const float*,
                double* sum, double* square, int64_t) noexcept {
-  constexpr int64_t kWide = 64;
   const X* x = static_cast<const X*>(first);
-  for (int64_t i = 0; i < lanes; i += kWide) {
-    const int64_t m = lanes - i < kWide ? lanes - i : kWide;
-    int32_t s[kWide] = {}, q[kWide] = {};
-    for (int64_t r = 0; r < lines; ++r) {
-      const X* line = x + r * stride + i;
-      for (int64_t l = 0; l < m; ++l) {
-        const int32_t v = line[l];
-        s[l] += v;
-        q[l] += v * v;
-      }
-    }
-    for (int64_t l = 0; l < m; ++l) {
-      sum[i + l] += s[l];
-      square[i + l] += q[l];
-    }
-  }
+  int64_t i = 0;
+  for (; i + 32 <= lanes; i += 32) sum_tile<32>(x + i, stride, lines, sum + i, square + i);
+  for (; i + 16 <= lanes; i += 16) sum_tile<16>(x + i, stride, lines, sum + i, square + i);
+  for (; i < lanes; ++i) sum_tile<1>(x + i, stride, lines, sum + i, square + i);
 }
 
 // ---- weighted ---------------------------------------------------------------------------------
