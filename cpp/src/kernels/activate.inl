@@ -107,15 +107,32 @@ V activate(V x) {
   return x;
 }
 
-template <Activation A, class T>
-void activate_run(const T* x, const T* addend, T* y, int64_t count) noexcept {
+template <bool kStream, Activation A, class T>
+void map_activation(const T* x, const T* addend, T* y, int64_t count, int64_t ahead) {
   using V = typename Lanes<T>::V;
   const Runs<T, 1> runs = {x, 0, y, 0};
   if (addend) {
-    map_run<V>(runs, count, [&](V(&v)[1], auto load) { v[0] = activate<A>(v[0] + load(addend)); });
+    run<kStream, V>(runs, count, ahead,
+                    [&](V(&v)[1], auto load) { v[0] = activate<A>(v[0] + load(addend)); });
   } else {
-    map_run<V>(runs, count, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
+    run<kStream, V>(runs, count, ahead, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
   }
+}
+
+template <Activation A, class T>
+void activate_run(const T* x, const T* addend, T* y, int64_t count) noexcept {
+  map_activation<false, A>(x, addend, y, count, 0);
+}
+
+// The way from one address to another, of which nothing is read or written.
+int64_t way(const void* from, const void* to) {
+  return static_cast<int64_t>(reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from));
+}
+
+template <Activation A, class T>
+void stream_activation(const T* x, const T* addend, T* y, int64_t count,
+                       const void* next) noexcept {
+  map_activation<true, A>(x, addend, y, count, way(x, next));
 }
 
 }  // namespace

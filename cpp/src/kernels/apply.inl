@@ -14,34 +14,37 @@ template <int N, class Body>
 
 enum class Affine { kNone, kUniform, kWeight, kBias, kBoth };
 
-// N vectors of N rows or lines, which share their weight and bias.
-template <Affine A, class T, class V>
+// What comes after the map, for vectors of N rows or lines. Arrays of weight and bias are shared by
+// all of them; constants are their own.
+template <Affine A, class T, class V, int N>
 struct AffineMap {
-  static constexpr bool kLoads = A != Affine::kNone && A != Affine::kUniform;
   const T* weight;
   const T* bias;
-  V w, b;
+  V w[N], b[N];
 
-  AffineMap(const T* weight_, const T* bias_) : weight(weight_), bias(bias_) {
+  AffineMap(const T* weight_, const T* bias_, int64_t weight_next, int64_t bias_next)
+      : weight(weight_), bias(bias_) {
     if constexpr (A == Affine::kUniform) {
-      w = V::set(weight ? *weight : T(1));
-      b = V::set(bias ? *bias : T(-0.0));
+      unroll<N>([&](auto k) {
+        w[k] = V::set(weight ? weight[k * weight_next] : T(1));
+        b[k] = V::set(bias ? bias[k * bias_next] : T(-0.0));
+      });
     }
   }
-  template <int N, class Load>
+  template <class Load>
   [[gnu::always_inline]] void operator()(V (&v)[N], Load load) const {
-    if constexpr (A == Affine::kUniform) each(v, [&](V a) { return fma(a, w, b); });
-    if constexpr (A == Affine::kWeight) each(v, [l = load(weight)](V a) { return a * l; });
-    if constexpr (A == Affine::kBias) each(v, [l = load(bias)](V a) { return a + l; });
+    if constexpr (A == Affine::kUniform) each([&](auto k) { v[k] = fma(v[k], w[k], b[k]); });
+    if constexpr (A == Affine::kWeight) each([&, l = load(weight)](auto k) { v[k] = v[k] * l; });
+    if constexpr (A == Affine::kBias) each([&, l = load(bias)](auto k) { v[k] = v[k] + l; });
     if constexpr (A == Affine::kBoth) {
-      each(v, [l = load(weight), m = load(bias)](V a) { return fma(a, l, m); });
+      each([&, l = load(weight), m = load(bias)](auto k) { v[k] = fma(v[k], l, m); });
     }
   }
 
  private:
-  template <int N, class Map>
-  static void each(V (&v)[N], const Map& map) {
-    unroll<N>([&](auto k) { v[k] = map(v[k]); });
+  template <class Body>
+  static void each(const Body& body) {
+    unroll<N>(body);
   }
 };
 
@@ -153,7 +156,10 @@ template <class V, class X, int N, class Map>
   int64_t i = beyond ? kLine - beyond : 0;
   if (i > count) i = count;
   // The lines that tails share with what is written next: their stores need not wait then.
-  if (beyond) unroll<N>([&](auto k) { __builtin_prefetch(runs.y + k * runs.ys + count, 1); });
+  unroll<N>([&](auto k) {
+    const X* const end = runs.y + k * runs.ys + count;
+    if (reinterpret_cast<uintptr_t>(end) % 64) __builtin_prefetch(end, 1);
+  });
   if (i > 0) map_run<V>(runs, i, map);
   // Addresses only: they may lie past the array.
   const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
@@ -176,13 +182,11 @@ template <bool kStream, class V, class X, int N, class Map>
   }
 }
 
-// body(first, constant N) for all of `number` runs, two at a time where what they load is shared
-// and, streaming, where they start at the same place of a vector.
-template <bool kStream, bool kShares, class X, class Body>
-void for_runs(int64_t number, [[maybe_unused]] int64_t ys, Body body) {
+// body(first, constant N) for all of `number` rows or lines, two at a time where told so.
+template <bool kPairs, class Body>
+void for_each(int64_t number, bool pairs, Body body) {
   int64_t r = 0;
-  if constexpr (kShares) {
-    const bool pairs = !kStream || ys * static_cast<int64_t>(sizeof(X)) % 64 == 0;
+  if constexpr (kPairs) {
     for (; pairs && r + 2 <= number; r += 2) body(r, std::integral_constant<int, 2>{});
   }
   for (; r < number; ++r) body(r, std::integral_constant<int, 1>{});
@@ -190,16 +194,23 @@ void for_runs(int64_t number, [[maybe_unused]] int64_t ys, Body body) {
 
 template <bool kStream, class X, class T>
 void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
-              const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
-              int64_t step, int64_t ahead) {
+              const RowMaps<T>& maps, int64_t ahead) {
   using V = typename Lanes<X>::V;
-  choose_affine(weight, bias, step, [&](auto affine) {
-    const AffineMap<affine(), T, V> then(weight, bias);
-    for_runs<kStream, then.kLoads, X>(rows, ys, [&](int64_t r, auto n) {
+  choose_affine(maps.weight, maps.bias, maps.step, [&](auto affine) {
+    // Two rows share what they load of weight and bias; streaming, they start at the same place of
+    // a line.
+    constexpr bool kLoads = affine != Affine::kNone && affine != Affine::kUniform;
+    const bool pairs = maps.weight_next == 0 && maps.bias_next == 0 &&
+                       (!kStream || ys * static_cast<int64_t>(sizeof(X)) % 64 == 0);
+    for_each<kLoads>(rows, pairs, [&](int64_t r, auto n) {
       constexpr int N = n();
+      const AffineMap<affine(), T, V, N> then(
+          maps.weight ? maps.weight + r * maps.weight_next : nullptr,
+          maps.bias ? maps.bias + r * maps.bias_next : nullptr, maps.weight_next, maps.bias_next);
       V c[N], s[N], t[N];
       unroll<N>([&](auto k) {
-        c[k] = V::set(center[r + k]), s[k] = V::set(scale[r + k]), t[k] = V::set(shift[r + k]);
+        const int64_t m = (r + k) * maps.next;
+        c[k] = V::set(maps.center[m]), s[k] = V::set(maps.scale[m]), t[k] = V::set(maps.shift[m]);
       });
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
@@ -211,15 +222,16 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
   });
 }
 
+// Two lines share what they load of center, scale and shift.
 template <bool kStream, class X, class T>
 void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
                const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
                int64_t step, int64_t ahead) {
   using V = typename Lanes<X>::V;
   choose_affine(weight, bias, step, [&](auto affine) {
-    const AffineMap<affine(), T, V> then(weight, bias);
-    for_runs<kStream, true, X>(lines, ys, [&](int64_t r, auto n) {
+    for_each<affine == Affine::kNone && !kStream>(lines, true, [&](int64_t r, auto n) {
       constexpr int N = n();
+      const AffineMap<affine(), T, V, N> then(weight, bias, 0, 0);
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
       run<kStream, V>(runs, lanes, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
@@ -233,16 +245,14 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
 
 template <class X, class T = Computing<X>>
 void apply_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
-                const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
-                int64_t step) noexcept {
-  map_rows<false, X>(x, xs, y, ys, rows, count, center, scale, shift, weight, bias, step, 0);
+                const RowMaps<T>& maps) noexcept {
+  map_rows<false, X>(x, xs, y, ys, rows, count, maps, 0);
 }
 
 template <class X, class T = Computing<X>>
 void stream_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
-                 const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
-                 int64_t step, int64_t ahead) noexcept {
-  map_rows<true, X>(x, xs, y, ys, rows, count, center, scale, shift, weight, bias, step, ahead);
+                 const RowMaps<T>& maps, int64_t ahead) noexcept {
+  map_rows<true, X>(x, xs, y, ys, rows, count, maps, ahead);
 }
 
 template <class X, class T = Computing<X>>
@@ -257,23 +267,6 @@ void stream_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines,
                   const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
                   int64_t step, int64_t ahead) noexcept {
   map_lines<true, X>(x, xs, y, ys, lines, lanes, center, scale, shift, weight, bias, step, ahead);
-}
-
-// From a tile to where it belongs, past the cache; what is read next is fetched meanwhile.
-void stream_out(const void* tile, void* y, int64_t bytes, const void* next) noexcept {
-  const char* from = static_cast<const char*>(tile);
-  char* to = static_cast<char*>(y);
-  int64_t head = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(to) % 64);
-  if (head > bytes) head = bytes;
-  __builtin_memcpy(to, from, static_cast<size_t>(head));
-  const int64_t body = (bytes - head) / 64 * 64;
-  const uintptr_t ahead = reinterpret_cast<uintptr_t>(next);
-  for (int64_t i = head; i < head + body; i += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(ahead + static_cast<uintptr_t>(i)));
-    F32::load(reinterpret_cast<const float*>(from + i)).stream(reinterpret_cast<float*>(to + i));
-  }
-  const int64_t done = head + body;
-  __builtin_memcpy(to + done, from + done, static_cast<size_t>(bytes - done));
 }
 
 // The yardstick.

@@ -48,6 +48,23 @@ void narrow_half(const float* x, void* to, int64_t count) noexcept {
   if (i < count) F32::load(x + i, count - i).store(y + i, count - i);
 }
 
+// Whole lines of y past the cache.
+template <class H>
+void stream_half(const float* x, void* to, int64_t count, const void* next) noexcept {
+  H* y = static_cast<H*>(to);
+  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) % 64 / sizeof(H));
+  int64_t i = beyond ? 32 - beyond : 0;
+  if (i > count) i = count;
+  narrow_half<H>(x, y, i);
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(next);
+  for (; i + 32 <= count; i += 32) {
+    const uintptr_t at = ahead + static_cast<uintptr_t>(i) * sizeof(H);
+    __builtin_prefetch(reinterpret_cast<const void*>(at));
+    F32::stream(y + i, F32::load(x + i), F32::load(x + i + 16));
+  }
+  narrow_half<H>(x + i, y + i, count - i);
+}
+
 // Rounded to odd on the way through float32, so that the second rounding is the only one that
 // shows.
 float round_to_odd(double v) {

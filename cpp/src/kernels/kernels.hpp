@@ -49,6 +49,22 @@ struct Normalizer {
   T shift;
 };
 
+// A map a row, `next` elements from one's to the next's, then y * weight + bias: arrays along the
+// row (step 1) or constants (step 0), weight_next and bias_next elements from one row's to the
+// next's. Weight, bias or both may be null.
+template <class T>
+struct RowMaps {
+  const T* center;
+  const T* scale;
+  const T* shift;
+  int64_t next = 1;
+  const T* weight = nullptr;
+  const T* bias = nullptr;
+  int64_t step = 0;
+  int64_t weight_next = 0;
+  int64_t bias_next = 0;
+};
+
 // What x - mean is divided by: max(sqrt(m2 / per + plus), least), with or without the root.
 struct Divider {
   double per;
@@ -80,13 +96,12 @@ struct DirectKernels {
   using AddLinesExact = void (*)(const void* x, int64_t stride, int64_t lines, int64_t lanes,
                                  const double* center, double* sum, double* square) noexcept;
 
-  // y = (x - center) * scale + shift with one center, scale and shift a row, then
-  // y * weight[i * step] + bias[i * step], step 0 or 1; weight, bias or both may be null.
+  // y = (x - center) * scale + shift, then y * weight + bias, for `rows` rows.
   using ApplyRows = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
-                             int64_t rows, int64_t count, const T* center, const T* scale,
-                             const T* shift, const T* weight, const T* bias, int64_t step) noexcept;
+                             int64_t rows, int64_t count, const RowMaps<T>& maps) noexcept;
 
-  // The same for `lines` lines with one center, scale and shift a lane.
+  // The same for `lines` lines with one center, scale and shift a lane; weight[i * step] and
+  // bias[i * step], step 0 or 1, or null.
   using ApplyLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
                               int64_t lines, int64_t lanes, const T* center, const T* scale,
                               const T* shift, const T* weight, const T* bias,
@@ -102,8 +117,7 @@ struct DirectKernels {
   // The same, y written past the cache (see KernelTable::fence), and what lies `ahead` bytes of x
   // fetched into it.
   using StreamRows = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
-                              int64_t rows, int64_t count, const T* center, const T* scale,
-                              const T* shift, const T* weight, const T* bias, int64_t step,
+                              int64_t rows, int64_t count, const RowMaps<T>& maps,
                               int64_t ahead) noexcept;
   using StreamLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
                                int64_t lines, int64_t lanes, const T* center, const T* scale,
@@ -130,12 +144,14 @@ struct Kernels {
   using Widen = void (*)(const void* x, T* y, int64_t count) noexcept;
   using Narrow = void (*)(const T* x, void* y, int64_t count) noexcept;
 
-  // Bytes out of a tile, past the cache (see KernelTable::fence), while those at `next` are fetched
-  // into it.
-  using StreamOut = void (*)(const void* tile, void* y, int64_t bytes, const void* next) noexcept;
-
   // y = activation(x + addend), the addend null or given; y may be either.
   using Activate = void (*)(const T* x, const T* addend, T* y, int64_t count) noexcept;
+
+  // Out of a tile, past the cache (see KernelTable::fence), while what lies at `next` is fetched
+  // into it.
+  using StreamActivate = void (*)(const T* x, const T* addend, T* y, int64_t count,
+                                  const void* next) noexcept;
+  using StreamNarrow = void (*)(const T* x, void* y, int64_t count, const void* next) noexcept;
 
   // After the first kLineGroup lines: the mean of a lane that is far from zero, else 0. Says
   // whether all are 0.
@@ -169,8 +185,9 @@ struct Kernels {
   AddLinesWeighted add_lines_weighted[kReductions];
   Widen widen[kDTypes];
   Narrow narrow[kDTypes];
-  StreamOut stream_out;
+  StreamNarrow stream_narrow[kDTypes];  // null where there is none
   Activate activate[kActivations];
+  StreamActivate stream_activate[kActivations];
   ChooseCenters choose_centers;
   Settle settle;
   JoinLanes join_lanes;

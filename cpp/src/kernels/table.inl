@@ -43,6 +43,8 @@ constexpr void set_direct(Kernels<float>& k) {
   k.direct[static_cast<int>(DType::kBFloat16)] = direct_of<BFloat16>();
   k.direct[static_cast<int>(DType::kUInt8)] = sums_of<uint8_t>();
   k.direct[static_cast<int>(DType::kInt8)] = sums_of<int8_t>();
+  k.stream_narrow[static_cast<int>(DType::kFloat16)] = stream_half<Half>;
+  k.stream_narrow[static_cast<int>(DType::kBFloat16)] = stream_half<BFloat16>;
 }
 constexpr void set_direct(Kernels<double>& k) {
   k.direct[static_cast<int>(DType::kFloat64)] = direct_of<double>();
@@ -52,25 +54,28 @@ template <class T>
 constexpr Kernels<T> kernels_of() {
   using enum Reduction;
   using enum Activation;
-  Kernels<T> k = {{},
-                  {reduce_weighted<kMoments, T>, reduce_weighted<kSquares, T>,
-                   reduce_weighted<kMagnitudes, T>, reduce_weighted<kMaximum, T>, nullptr},
-                  {add_lines_weighted<kMoments, T>, add_lines_weighted<kSquares, T>,
-                   add_lines_weighted<kMagnitudes, T>, add_lines_weighted<kMaximum, T>, nullptr},
-                  // In the order of DType.
-                  {widen<float, T>, widen<double, T>, widen_half<Half>, widen_half<BFloat16>,
-                   widen<uint8_t, T>, widen<int8_t, T>, widen<uint16_t, T>, widen<int16_t, T>,
-                   widen<int32_t, T>, widen<int64_t, T>, nullptr},
-                  {narrow<float, T>, narrow<double, T>, narrow_half<Half>, narrow_half<BFloat16>,
-                   nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
-                  stream_out,
-                  {activate_run<kNone, T>, activate_run<kRelu, T>, activate_run<kGelu, T>,
-                   activate_run<kGeluTanh, T>, activate_run<kSilu, T>},
-                  choose_centers<T>,
-                  settle,
-                  join_lanes,
-                  divide,
-                  make_maps<T>};
+  Kernels<T> k = {
+      {},
+      {reduce_weighted<kMoments, T>, reduce_weighted<kSquares, T>, reduce_weighted<kMagnitudes, T>,
+       reduce_weighted<kMaximum, T>, nullptr},
+      {add_lines_weighted<kMoments, T>, add_lines_weighted<kSquares, T>,
+       add_lines_weighted<kMagnitudes, T>, add_lines_weighted<kMaximum, T>, nullptr},
+      // In the order of DType.
+      {widen<float, T>, widen<double, T>, widen_half<Half>, widen_half<BFloat16>, widen<uint8_t, T>,
+       widen<int8_t, T>, widen<uint16_t, T>, widen<int16_t, T>, widen<int32_t, T>,
+       widen<int64_t, T>, nullptr},
+      {narrow<float, T>, narrow<double, T>, narrow_half<Half>, narrow_half<BFloat16>, nullptr,
+       nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
+      {},
+      {activate_run<kNone, T>, activate_run<kRelu, T>, activate_run<kGelu, T>,
+       activate_run<kGeluTanh, T>, activate_run<kSilu, T>},
+      {stream_activation<kNone, T>, stream_activation<kRelu, T>, stream_activation<kGelu, T>,
+       stream_activation<kGeluTanh, T>, stream_activation<kSilu, T>},
+      choose_centers<T>,
+      settle,
+      join_lanes,
+      divide,
+      make_maps<T>};
   set_direct(k);
   return k;
 }

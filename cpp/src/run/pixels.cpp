@@ -93,13 +93,13 @@ class Pass {
   void map(std::size_t c, const T* x, T* y, int64_t count, bool last) const {
     const auto& kernels = kernels_.of(kTypeOf<T>);
     const Normalizer<T>& m = maps_[c];
+    const RowMaps<T> map = {&m.center, &m.scale, &m.shift};
     if (!fits_[c]) {
       apply_exact<T>(statistics_[c], x, y, count, nullptr, nullptr);
     } else if (last && p_.stream) {
-      kernels.stream_rows(x, 0, y, 0, 1, count, &m.center, &m.scale, &m.shift, nullptr, nullptr, 0,
-                          0);
+      kernels.stream_rows(x, 0, y, 0, 1, count, map, 0);
     } else {
-      kernels.apply_rows(x, 0, y, 0, 1, count, &m.center, &m.scale, &m.shift, nullptr, nullptr, 0);
+      kernels.apply_rows(x, 0, y, 0, 1, count, map);
     }
   }
 

@@ -51,8 +51,7 @@ class Rows {
     direct_ = runs && lies && maps_in_place(work, kernels, source_) && run_of(work.y, kY) &&
               (staged_ || (!work.residual() && run_of(work.x, kX))) && reachable<T>(work, rows_) &&
               reachable<T>(work, nest_);
-    const bool shared = rows_.inner_step(kWeight) == 0 && rows_.inner_step(kBias) == 0;
-    blocks_ = direct_ && nest_.ndim() <= 1 && (follows_ || shared);
+    planes_ = direct_ && nest_.ndim() == 2 && size_ <= kRowChunk;
     const int64_t next = together_ * rows_.inner_step(kX);
     ahead_ = !staged_ && next > 0 && next <= kWorthFetching ? next : 0;
   }
@@ -119,7 +118,7 @@ class Rows {
 
   void apply(const Place& place, int64_t c, const State& state) const {
     const int64_t begin = c * kRowChunk, end = std::min(size_, begin + kRowChunk);
-    if (state.fit && blocks_) {
+    if (state.fit && direct_ && nest_.ndim() <= 1) {
       return apply_direct(place.at, 0, place.count, begin, end, state);
     }
     each(place, [&](int64_t i, const Offsets& at) {
@@ -196,26 +195,47 @@ class Rows {
     return follows_ ? nullptr : pointer<T>(work_.bias, offset);
   }
 
+  RowMaps<T> maps(const State& state, int64_t i, const T* weight, const T* bias) const {
+    return {state.center + i, state.scale + i, state.shift + i, 1, weight, bias, step_};
+  }
+  // From one row's weight and bias to the next's, where the rows step through `nest`.
+  void step_affine(const Dim& rows, RowMaps<T>& maps) const {
+    constexpr int64_t unit = sizeof(T);
+    if (maps.weight) maps.weight_next = rows.step[kWeight] / unit;
+    if (maps.bias) maps.bias_next = rows.step[kBias] / unit;
+  }
+
   // `count` rows from number i of their place on, the first of them at `at`.
   void apply_direct(const Offsets& at, int64_t i, int64_t count, int64_t begin, int64_t end,
                     const State& state) const {
-    const auto& kernels = kernels_.of(source_);
     const int64_t unit = size_of(source_);
-    const int64_t xs = staged_ ? size_ : rows_.inner_step(kX) / unit;
-    const int64_t ys = rows_.inner_step(kY) / unit;
-    for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
+    const auto map = [&](int64_t first, const Offsets& o, int64_t xs, int64_t ys, int64_t rows,
+                         int64_t size, RowMaps<T> by) {
+      const auto& kernels = kernels_.of(source_);
       const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
                               : work_.x.data + at[kX] + o[kX];
       void* y = work_.y.data + at[kY] + o[kY];
-      const T* w = weight_at(at[kWeight] + o[kWeight]);
-      const T* b = bias_at(at[kBias] + o[kBias]);
       if (work_.stream) {
-        kernels.stream_rows(x, xs, y, ys, count, size, state.center + i, state.scale + i,
-                            state.shift + i, w, b, step_, ahead_);
+        kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_);
       } else {
-        kernels.apply_rows(x, xs, y, ys, count, size, state.center + i, state.scale + i,
-                           state.shift + i, w, b, step_);
+        kernels.apply_rows(x, xs, y, ys, rows, size, by);
       }
+    };
+    if (planes_) {
+      // The runs of one row, as rows that share a map.
+      const Dim &rows = nest_[0], &run = nest_[1];
+      RowMaps<T> by = maps(state, i, weight_at(at[kWeight]), bias_at(at[kBias]));
+      by.next = 0;
+      step_affine(rows, by);
+      return map(0, Offsets::zero(), staged_ ? run.size : rows.step[kX] / unit,
+                 rows.step[kY] / unit, rows.size, run.size, by);
+    }
+    for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
+      RowMaps<T> by =
+          maps(state, i, weight_at(at[kWeight] + o[kWeight]), bias_at(at[kBias] + o[kBias]));
+      if (count > 1) step_affine(rows_.inner(), by);
+      map(first, o, staged_ ? size_ : rows_.inner_step(kX) / unit, rows_.inner_step(kY) / unit,
+          count, size, by);
     });
   }
 
@@ -225,13 +245,11 @@ class Rows {
     for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
       Offsets at = start;
       at.add(o, 1);
-      for_pieces(0, size, [&](int64_t b, int64_t e) {
-        const T* const weight = weight_at(at[kWeight]);
-        const T* const bias = bias_at(at[kBias]);
+      for_line_pieces(work_.y.data + at[kY], work_.y.unit(), size, [&](int64_t b, int64_t e) {
+        const RowMaps<T> by = maps(state, i, weight_at(at[kWeight]), bias_at(at[kBias]));
         const T* const x = staged_ ? staged_rows() + i * size_ + first + b : nullptr;
         normfast::map_run(work_, kernels_, at, e - b, x, [&](const T* from, T* to) {
-          kernels.apply_rows(from, 0, to, 0, 1, e - b, state.center + i, state.scale + i,
-                             state.shift + i, weight, bias, step_);
+          kernels.apply_rows(from, 0, to, 0, 1, e - b, by);
         });
         if (nest_.ndim() > 0) at.add(nest_.inner().step, e - b);
       });
@@ -253,8 +271,9 @@ class Rows {
       }
       const auto apply = [&](const T* weight, const T* bias) {
         if (exact) return apply_exact(*exact, x, x, count, weight, bias);
-        kernels.apply_rows(x, 0, x, 0, 1, count, state.center + i, state.scale + i, state.shift + i,
-                           weight, bias, 1);
+        RowMaps<T> by = maps(state, i, weight, bias);
+        by.step = 1;
+        kernels.apply_rows(x, 0, x, 0, 1, count, by);
       };
       if (!exact && follows_) {
         apply(nullptr, nullptr);
@@ -278,8 +297,8 @@ class Rows {
   const DType source_;  // what the maps read: x where it lies, or staged rows
   const int64_t step_;  // of weight and bias, where they lie directly
   bool runs_;           // all lies in runs
-  bool direct_;         // one kernel maps a run of them,
-  bool blocks_;         // or all of a place
+  bool direct_;         // one kernel maps a run,
+  bool planes_;         // or all runs of a row
   int64_t ahead_;       // bytes from x to the rows after these
 };
 

@@ -12,7 +12,7 @@ namespace normfast {
 
 // Runs shorter than this are gathered, several to a tile.
 inline constexpr int64_t kShortRun = 64;
-inline constexpr int64_t kFetched = 4096;  // bytes ahead that are fetched while results stream out
+inline constexpr int64_t kFetched = 1024;  // elements ahead that are fetched while results leave
 
 // Tiles of this thread. A chunk of a row fits, and so does a group of lines of a strip.
 template <class T, int kWhich = 0>
@@ -189,42 +189,63 @@ const T* widened(const Kernels<T>& kernels, const Array& array, int64_t offset, 
   return tile;
 }
 
-// A run of results out of a tile, rounded on the way. `next` is what is read soon.
+// body(begin, end) for pieces of at most kGroup of the elements from `to` on, cut where its lines
+// end: a line written in two parts would be read first.
+template <class Body>
+void for_line_pieces(const char* to, int64_t unit, int64_t count, Body body) {
+  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<std::uintptr_t>(to) % 64) / unit;
+  for (int64_t b = 0, e; b < count; b = e) {
+    e = std::min(count, (b + beyond) / kGroup * kGroup + kGroup - beyond);
+    body(b, e);
+  }
+}
+
+// At most kGroup results out of a tile: y = activation(tile + addend), rounded on the way. The
+// addend may be null; `next` is what is read soon.
 template <class T>
 void leave(const Work& work, const Kernels<T>& kernels, const Array& array, int64_t offset,
-           int64_t count, const T* tile, const void* next) {
+           int64_t count, const T* tile, const T* addend, Activation activation, const void* next) {
   char* const out = array.data + offset;
-  if (!work.stream && array.type == kTypeOf<T>) {
-    std::memcpy(out, tile, static_cast<std::size_t>(count) * sizeof(T));
-    return;
+  const int a = static_cast<int>(activation), t = static_cast<int>(array.type);
+  if (holds<T>(array.type, out)) {
+    T* const y = reinterpret_cast<T*>(out);
+    if (work.stream) return kernels.stream_activate[a](tile, addend, y, count, next);
+    return kernels.activate[a](tile, addend, y, count);
   }
-  alignas(64) char raw[kGroup * 8];
-  const auto narrow = kernels.narrow[static_cast<int>(array.type)];
-  for_pieces(0, count, [&](int64_t b, int64_t e) {
-    const void* from = tile + b;
-    char* const to = out + b * array.unit();
-    if (array.type != kTypeOf<T>) {
-      narrow(tile + b, work.stream ? raw : to, e - b);
-      from = raw;
-    }
-    if (work.stream) kernels.stream_out(from, to, (e - b) * array.unit(), next);
-  });
+  alignas(64) T results[kGroup];
+  if (addend || activation != Activation::kNone) {
+    kernels.activate[a](tile, addend, results, count);
+    tile = results;
+  }
+  if (work.stream && kernels.stream_narrow[t]) {
+    kernels.stream_narrow[t](tile, out, count, next);
+  } else {
+    kernels.narrow[t](tile, out, count);
+  }
 }
 
 // What fetch_input does, and the sum left where it is wanted, for a run of neighbours.
 template <class T>
 void fetch_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int64_t count,
                T* tile) {
-  const auto add = kernels.activate[static_cast<int>(Activation::kNone)];
-  for_pieces(0, count, [&](int64_t b, int64_t e) {
+  const Array& to = work.sum ? work.sum : work.x;
+  const int64_t offset = at[work.sum ? kSum : kX];
+  for_line_pieces(to.data + offset, to.unit(), count, [&](int64_t b, int64_t e) {
     const int64_t n = e - b;
     T other[kGroup];
     const T* x = widened(kernels, work.x, at[kX] + b * work.x.unit(), n, tile + b);
-    const int64_t addend = at[kAddend] + b * work.addend.unit();
-    add(x, work.residual() ? widened(kernels, work.addend, addend, n, other) : nullptr, tile + b,
-        n);
+    const T* addend = nullptr;
+    if (work.residual()) {
+      addend = widened(kernels, work.addend, at[kAddend] + b * work.addend.unit(), n, other);
+    }
+    if (addend || x != tile + b) {
+      kernels.activate[static_cast<int>(Activation::kNone)](x, addend, tile + b, n);
+    }
+    if (work.sum) {
+      leave<T>(work, kernels, work.sum, offset + b * to.unit(), n, tile + b, nullptr,
+               Activation::kNone, x + kFetched);
+    }
   });
-  if (work.sum) leave(work, kernels, work.sum, at[kSum], count, tile, tile);
 }
 
 // What map(x, y) and finish_output do, for at most kGroup elements that are neighbours in every
@@ -241,20 +262,17 @@ void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int
     x = widened(kernels, work.x, at[kX], count, x_tile);
   }
   char* const out = work.y.data + at[kY];
-  const bool lies = holds<T>(work.y.type, out) && !work.stream;
   const bool last = !work.adds() && work.activation == Activation::kNone;
-  T* const there = lies ? reinterpret_cast<T*>(out) : y_tile;
+  if (last && !work.stream && holds<T>(work.y.type, out)) {
+    return map(x, reinterpret_cast<T*>(out));
+  }
   // What is read again soon stays in an aligned tile: a load that straddles two lines waits for the
   // stores before it.
-  T* const y = last ? there : y_tile;
-  map(x, y);
-  if (!last) {
-    const auto activate = kernels.activate[static_cast<int>(work.activation)];
-    const T* addend =
-        work.adds() ? widened(kernels, work.addend, at[kAddend], count, other) : nullptr;
-    activate(y, addend, there, count);
-  }
-  if (!lies) leave(work, kernels, work.y, at[kY], count, y_tile, work.x.data + at[kX] + kFetched);
+  map(x, y_tile);
+  const T* addend =
+      work.adds() ? widened(kernels, work.addend, at[kAddend], count, other) : nullptr;
+  leave(work, kernels, work.y, at[kY], count, y_tile, addend, work.activation,
+        work.x.data + at[kX] + kFetched * work.x.unit());
 }
 
 // The weight each element counts by: its sample weight, or 1; 0 where it is not selected.
