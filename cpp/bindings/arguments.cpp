@@ -185,7 +185,14 @@ void Arguments::fail_type(const std::string& what) const {
 }
 
 void Arguments::array(const char* name, py::handle object, View& view, const char* expected) {
-  if (is_exactly_ndarray(object)) return numpy_array(name, object, view, expected);
+  if (is_exactly_ndarray(object)) {
+    numpy_array(name, object, view, expected);
+  } else {
+    other_array(name, object, view, expected);
+  }
+}
+
+void Arguments::other_array(const char* name, py::handle object, View& view, const char* expected) {
   if (is_ndarray(object)) {
     if (is_masked(object)) {
       fail_type(std::string(name) + " is a masked array, whose mask would be ignored; " +
@@ -216,17 +223,19 @@ void Arguments::numpy_array(const char* name, py::handle object, View& view,
   const auto* dtype = py::detail::array_descriptor_proxy(proxy->descr);
   const bool native = dtype->byteorder == '=' || dtype->byteorder == '|';
   const std::optional<DType> type = type_of(dtype->type_num);
-  if (!native || !type) {
-    fail_type(std::string(name) + " has dtype " + std::string(py::str(py::handle(proxy->descr))) +
-              ", expected " + (native ? expected : "native byte order"));
-  }
+  if (!native || !type) refuse_dtype(name, object, native ? expected : "native byte order");
   check_ndim(name, proxy->nd);
   view.dtype = *type;
   fill_view(object, view);
 }
 
-void Arguments::check_ndim(const char* name, int ndim) const {
-  if (ndim <= kMaxDims) return;
+void Arguments::refuse_dtype(const char* name, py::handle array, const char* expected) const {
+  const py::handle dtype = py::detail::array_proxy(array.ptr())->descr;
+  fail_type(std::string(name) + " has dtype " + std::string(py::str(dtype)) + ", expected " +
+            expected);
+}
+
+void Arguments::refuse_ndim(const char* name, int ndim) const {
   fail(std::string(name) + " has " + std::to_string(ndim) + " dimensions, at most " +
        std::to_string(kMaxDims) + " are supported");
 }

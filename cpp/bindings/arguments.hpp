@@ -64,8 +64,13 @@ class Arguments {
   double converted_number(const char* name, py::handle object) const;
   bool converted_flag(const char* name, py::handle object) const;
   int thread_count(py::handle object) const;
+  void other_array(const char* name, py::handle object, View& view, const char* expected);
   void numpy_array(const char* name, py::handle object, View& view, const char* expected) const;
-  void check_ndim(const char* name, int ndim) const;
+  [[noreturn]] void refuse_dtype(const char* name, py::handle array, const char* expected) const;
+  void check_ndim(const char* name, int ndim) const {
+    if (ndim > kMaxDims) refuse_ndim(name, ndim);
+  }
+  [[noreturn]] void refuse_ndim(const char* name, int ndim) const;
   void dlpack_array(const char* name, py::handle object, View& view, const char* expected);
   bool is_integer(const char* name, py::handle object, int64_t& value) const;
   int checked_axis(const char* name, int64_t value, int ndim) const;

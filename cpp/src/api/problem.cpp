@@ -194,18 +194,20 @@ void Problem::split(int axis, int64_t groups) {
   groups_ = groups;
 }
 
-// What is of another type than asked for, or not aligned, is converted; parameters are small.
 void Problem::place(Parameter& p, const View& view, DType type, double offset) {
   p.data = static_cast<const char*>(view.data);
-  const int64_t unit = size_of(type);
   int64_t positions = reinterpret_cast<int64_t>(p.data);
   for (int i = 0; i < x_.ndim; ++i) positions |= p.step[i];
-  const bool aligned = (positions & (unit - 1)) == 0;
-  if ((view.dtype == type && offset == 0 && aligned) || view.size() == 0) return;
+  const bool aligned = (positions & (size_of(type) - 1)) == 0;
+  if (view.dtype == type && offset == 0 && aligned) return;
+  if (view.size() > 0) convert(p, view, type, offset);
+}
 
+// What is of another type than asked for, or not aligned; parameters are small.
+void Problem::convert(Parameter& p, const View& view, DType type, double offset) {
   Nest nest;
   int64_t packed[kMaxDims];
-  int64_t step = unit;
+  int64_t step = size_of(type);
   for (int i = x_.ndim - 1; i >= 0; --i) {
     packed[i] = p.step[i] == 0 ? 0 : step;
     if (p.step[i] != 0) step *= x_.shape[i];
@@ -218,15 +220,15 @@ void Problem::place(Parameter& p, const View& view, DType type, double offset) {
   const Array from = {static_cast<char*>(view.data), view.dtype};
   const int64_t size = nest.size();
   p.copy.reset(new double[static_cast<std::size_t>(size)]);
-  const auto convert = [&](const auto& kernels, auto* to) {
+  const auto fill = [&](const auto& kernels, auto* to) {
     fetch(kernels, from, nest, kX, Offsets::zero(), 0, size, to);
     using T = std::remove_pointer_t<decltype(to)>;
     for (int64_t i = 0; i < size && offset != 0; ++i) to[i] += static_cast<T>(offset);
   };
   if (type == DType::kFloat32) {
-    convert(kernels().f32, reinterpret_cast<float*>(p.copy.get()));
+    fill(kernels().f32, reinterpret_cast<float*>(p.copy.get()));
   } else {
-    convert(kernels().f64, p.copy.get());
+    fill(kernels().f64, p.copy.get());
   }
   p.data = reinterpret_cast<const char*>(p.copy.get());
   std::copy_n(packed, x_.ndim, p.step);

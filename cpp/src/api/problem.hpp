@@ -133,6 +133,7 @@ class Problem {
   void broadcast(const char* name, const View& view, int64_t* steps) const;
   // Where a parameter of such steps lies; it is converted where kernels could not read it.
   void place(Parameter& p, const View& view, DType type, double offset);
+  void convert(Parameter& p, const View& view, DType type, double offset);
   void place_along(Parameter& p, const char* name, const View& view, const AxisList& axes,
                    double offset);
   void place_broadcast(Parameter& p, const char* name, const View& view, double offset);
