@@ -111,13 +111,17 @@ class Columns {
     const int64_t n = (place.end - place.begin) / fold_;
     Found<kStrip> found;
     if (work_.given_rstd) {
-      take_given(place, work_.given_mean, found.mean, work_.mean);
-      take_given(place, work_.given_rstd, found.rstd, work_.scale);
+      take(place, work_.given_mean, found.mean);
+      take(place, work_.given_rstd, found.rstd);
+      if (work_.mean) store(place, found.mean, work_.mean);
+      if (work_.scale) store(place, found.rstd, work_.scale);
       std::fill_n(found.mean_lo, n, 0.0);
       std::fill_n(found.pre, n, 1.0);
     } else {
-      find(work_, kernels_, sequence_, parts(total), n, found,
-           [&](auto body) { for_statistics(place, body); });
+      find(
+          work_, kernels_, sequence_, parts(total), n, found,
+          [&](auto body) { for_statistics(place, body); },
+          [&](double* to, const double* values) { store(place, values, to); });
     }
     if (work_.y) make_maps(place, found, state);
   }
@@ -255,26 +259,35 @@ class Columns {
     });
   }
 
-  // Given statistics of the strip, and their report where one is asked for.
-  void take_given(const Place& place, const double* given, double* to, double* report) const {
+  // body(first statistic, where it is in an array of statistics, step, count) for those of a strip.
+  template <class Body>
+  void for_steps(const Place& place, Body body) const {
     if (fold_ > 1) {
-      for_statistics(place, [&](int64_t s, const Offsets& at) {
-        to[s] = given[at[kStatistic]];
-        if (report) report[at[kStatistic]] = to[s];
-      });
-      return;
+      return for_statistics(
+          place, [&](int64_t s, const Offsets& at) { body(s, at[kStatistic], int64_t{1}, 1); });
     }
+    const int64_t start = place.at[kStatistic], step = lanes_.inner_step(kStatistic);
     for_runs(lanes_, place.begin, place.end, [&](int64_t first, const Offsets& o, int64_t count) {
-      const int64_t l = first - place.begin;
-      int64_t i = place.at[kStatistic] + o[kStatistic];
-      const int64_t step = lanes_.inner_step(kStatistic);
-      if (step == 1 && !report) {
-        std::copy_n(given + i, count, to + l);
-        return;
+      body(first - place.begin, start + o[kStatistic], step, count);
+    });
+  }
+
+  // Statistics of the strip to an array of all, and from there.
+  void store(const Place& place, const double* values, double* to) const {
+    for_steps(place, [&](int64_t s, int64_t i, int64_t step, int64_t count) {
+      if (step == 1) {
+        std::copy_n(values + s, count, to + i);
+      } else {
+        for (int64_t k = 0; k < count; ++k) to[i + k * step] = values[s + k];
       }
-      for (int64_t k = l; k < l + count; ++k, i += step) {
-        to[k] = given[i];
-        if (report) report[i] = given[i];
+    });
+  }
+  void take(const Place& place, const double* given, double* to) const {
+    for_steps(place, [&](int64_t s, int64_t i, int64_t step, int64_t count) {
+      if (step == 1) {
+        std::copy_n(given + i, count, to + s);
+      } else {
+        for (int64_t k = 0; k < count; ++k) to[s + k] = given[i + k * step];
       }
     });
   }

@@ -16,13 +16,30 @@ struct Found {
   }
 };
 
+// Reports of n statistics of one count each, none of them scaled. store(to, values) puts value i
+// where `to` has statistic i.
+template <class T, int N, class Store>
+void report(const Work& work, const Kernels<T>& kernels, const Parts& total, int64_t n,
+            const Found<N>& found, Store store) {
+  if (work.count) store(work.count, total.count());
+  if (work.mean) store(work.mean, total.mean());
+  if (work.m2) store(work.m2, total.m2());
+  if (!work.scale) return;
+  if (work.rule.report == Report::kReciprocal) return store(work.scale, found.rstd);
+  Rule asked = work.rule;
+  asked.eps = 0;
+  double divisor[N], reciprocal[N];
+  kernels.divide(total.m2(), n, divider(asked, total.count()[0], 1), divisor, reciprocal);
+  store(work.scale, divisor);
+}
+
 // What was merged becomes n statistics; for_each(body) calls body(i, offsets) for each of them.
-template <class T, int N, class ForEach>
+template <class T, int N, class ForEach, class Store>
 void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequence,
-          const Parts& total, int64_t n, Found<N>& found, ForEach for_each) {
+          const Parts& total, int64_t n, Found<N>& found, ForEach for_each, Store store) {
   const bool alike = work.alike();
-  bool each = !alike || work.mean || work.scale || work.m2 || work.count;
   std::fill_n(found.pre, n, 1.0);
+  bool each = !alike;
   if (alike) {
     std::copy_n(total.mean(), n, found.mean);
     std::copy_n(total.mean_lo(), n, found.mean_lo);
@@ -30,7 +47,7 @@ void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequen
     kernels.divide(total.m2(), n, divider(work.rule, total.count()[0], 1), divisor, found.rstd);
     for (int64_t i = 0; i < n; ++i) each |= sequence.out_of_range(total[i]);
   }
-  if (!each) return;
+  if (!each) return report(work, kernels, total, n, found, store);
   for_each([&](int64_t i, const Offsets& at) {
     const Moments m = total[i];
     if (alike && !sequence.out_of_range(m)) {
@@ -38,6 +55,14 @@ void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequen
     } else {
       found.set(i, sequence.finish(at, m));
     }
+  });
+}
+
+template <class T, int N, class ForEach>
+void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequence,
+          const Parts& total, int64_t n, Found<N>& found, ForEach for_each) {
+  find(work, kernels, sequence, total, n, found, for_each, [&](double* to, const double* values) {
+    for_each([&](int64_t i, const Offsets& at) { to[at[kStatistic]] = values[i]; });
   });
 }
 
