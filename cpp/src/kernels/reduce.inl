@@ -488,7 +488,21 @@ template <Reduction R, class X>
 void add_lines_exact(const void* first, int64_t stride, int64_t lines, int64_t lanes,
                      const double* center, double* sum, double* square) noexcept {
   const X* x = static_cast<const X*>(first);
-  for (int64_t i = 0; i < lanes; i += 8) {
+  int64_t i = 0;
+  for (; i + 16 <= lanes; i += 16) {
+    const Wide c = load_wide(center + i);
+    Wide s = load_wide(sum + i), q = load_wide(square + i);
+    for (int64_t r = 0; r < lines; ++r) {
+      const Wide v = load_wide(x + r * stride + i), d = {v.lo - c.lo, v.hi - c.hi};
+      if constexpr (R == Reduction::kMoments) s = {s.lo + d.lo, s.hi + d.hi};
+      q = {accumulate<R>(q.lo, d.lo), accumulate<R>(q.hi, d.hi)};
+    }
+    s.lo.store(sum + i);
+    s.hi.store(sum + i + 8);
+    q.lo.store(square + i);
+    q.hi.store(square + i + 8);
+  }
+  for (; i < lanes; i += 8) {
     const int64_t m = lanes - i < 8 ? lanes - i : 8;
     const F64 c = F64::load(center + i, m);
     F64 s = F64::load(sum + i, m), q = F64::load(square + i, m);

@@ -234,8 +234,8 @@ class LaneReducer {
     const int64_t n = lines.count(), width = last - first;
     const double count = static_cast<double>(n);
     double center[kStrip], sum[kStrip], square[kStrip];
-    std::fill_n(center, width, 0.0);
     const bool moments = reduction_ == Reduction::kMoments;
+    if (!moments) std::fill_n(center, width, 0.0);
     const bool again = moments && sizeof(T) == sizeof(double) && n > kRowDirect;
     for (int pass = 0; pass < (again ? 2 : 1); ++pass) {
       for (int64_t l = 0; l < width && pass > 0; ++l) center[l] += sum[l] / count;

@@ -30,7 +30,8 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   constexpr int64_t kKept = 256;
   bool banded = false;
   if constexpr (Form::kHasBands) {
-    banded = form.strips() > 1 && units <= kKept && (!reduces || work.stream) && work.y;
+    const bool pays = work.stream || (!reduces && work.far);
+    banded = pays && work.y && form.strips() > 1 && form.bands() > 1 && units <= kKept;
   }
 
   if (!banded && (work.threads == 1 || chunks == 1 || units >= 4 * work.threads)) {
