@@ -16,7 +16,7 @@ template <class T>
 constexpr bool kListIsComplete =
     sizeof(DirectKernels<T>) == (3 * kReductions + 4) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
-                              (2 * kReductions + 2 * kDTypes + kActivations + 2) * kPointer;
+                              (2 * kReductions + 2 * kDTypes + kActivations + 5) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
@@ -493,6 +493,86 @@ TEST_P(KernelsKeep, HalvesAreAppliedInFloat32AndRoundedOnce) {
 }
 
 // ---- maps -------------------------------------------------------------------------------------
+
+TEST_P(KernelsAgree, FromSumsOfLanesToTheirMoments) {
+  each_computing([&]<class T>(T) {
+    const auto &plain = computing<T>(scalar()), &fast = computing<T>(*GetParam());
+    each_family<T>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : {1, 2, 7, 8, 33, 512}) {
+        const auto center = data<double>(family, n, random), sum = data<double>(family, n, random);
+        auto square = data<double>(family, n, random);
+        for (double& q : square) q *= q;
+        std::vector<T> centers(static_cast<std::size_t>(n)), chosen(centers);
+        ASSERT_EQ(plain.choose_centers(sum.data(), square.data(), n, centers.data()),
+                  fast.choose_centers(sum.data(), square.data(), n, chosen.data()))
+            << family.name << ", " << n;
+        ASSERT_TRUE(same(centers, chosen)) << family.name << ", " << n;
+        std::vector<double> wanted(static_cast<std::size_t>(3 * n)), result(wanted);
+        const auto settle = [&](const Kernels<T>& k, std::vector<double>& to) {
+          return k.settle(center.data(), sum.data(), square.data(), n, 37, 1e-3, to.data(),
+                          to.data() + n, to.data() + 2 * n);
+        };
+        ASSERT_EQ(settle(plain, wanted), settle(fast, result)) << family.name << ", " << n;
+        ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
+        for (const int64_t members : {int64_t{2}, int64_t{7}, n}) {
+          for (const bool neighbours : {false, true}) {
+            const auto join = [&](const Kernels<T>& k, std::vector<double>& to) {
+              const int64_t statistics = n / members;
+              k.join_lanes(center.data(), sum.data(), square.data(), statistics, members,
+                           neighbours, 37, to.data(), to.data() + n, to.data() + 2 * n);
+            };
+            join(plain, wanted), join(fast, result);
+            ASSERT_TRUE(same(wanted, result)) << family.name << ", " << members << " of " << n;
+          }
+        }
+      }
+    });
+  });
+}
+
+// Sixteen lines of 0, 1, 2, 3 and lanes that start at 0, 100, ...: everything is exact.
+TEST_P(KernelsKeep, LanesJoinedHaveTheMomentsOfAllTheirElements) {
+  constexpr int64_t kStatistics = 5, kMembers = 3, kLanes = kStatistics * kMembers;
+  const Kernels<double>& k = GetParam()->f64;
+  for (const bool neighbours : {false, true}) {
+    double center[kLanes], sum[kLanes], square[kLanes], mean[kLanes], rest[kLanes], m2[kLanes];
+    for (int64_t l = 0; l < kLanes; ++l) {
+      const int64_t member = neighbours ? l % kMembers : l / kStatistics;
+      center[l] = 100 * static_cast<double>(member);
+      sum[l] = 4 * (0 + 1 + 2 + 3);
+      square[l] = 4 * (0 + 1 + 4 + 9);
+    }
+    EXPECT_FALSE(k.settle(center, sum, square, kLanes, 16, 0, mean, rest, m2));  // 20 of 56
+    for (int64_t l = 0; l < kLanes; ++l) {
+      EXPECT_EQ(mean[l], center[l] + 1.5);
+      EXPECT_EQ(rest[l], 0);
+      EXPECT_EQ(m2[l], 16 * 1.25);
+    }
+    double all_mean[kStatistics], all_rest[kStatistics], all_m2[kStatistics];
+    k.join_lanes(mean, rest, m2, kStatistics, kMembers, neighbours, 16, all_mean, all_rest, all_m2);
+    for (int64_t s = 0; s < kStatistics; ++s) {
+      EXPECT_EQ(all_mean[s], 101.5);
+      EXPECT_EQ(all_rest[s], 0);
+      EXPECT_EQ(all_m2[s], 3 * 20 + 16 * 2 * 100 * 100);
+    }
+  }
+}
+
+TEST_P(KernelsKeep, SumsOfLanesThatCancelAreNotTrusted) {
+  const Kernels<double>& k = GetParam()->f64;
+  const auto trusted = [&](double sum, double square, double least) {
+    const double zero = 0;
+    double mean, rest, m2;
+    return k.settle(&zero, &sum, &square, 1, 4, least, &mean, &rest, &m2);
+  };
+  EXPECT_TRUE(trusted(0, 4, 0));
+  EXPECT_TRUE(trusted(2, 2, 0));  // half is left
+  EXPECT_FALSE(trusted(2.01, 2, 0));
+  EXPECT_FALSE(trusted(0, 4, 4.01));
+  EXPECT_FALSE(trusted(0, INFINITY, 0));
+  EXPECT_FALSE(trusted(0, NAN, 0));
+  EXPECT_FALSE(trusted(NAN, 4, 0));
+}
 
 TEST_P(KernelsAgree, Divide) {
   each_computing([&]<class T>(T) {
