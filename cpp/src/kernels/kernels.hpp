@@ -88,7 +88,8 @@ struct DirectKernels {
                               double tiny, double* mean, double* mean_lo, double* m2) noexcept;
 
   // Adds the sums of `lines` <= kLineGroup lines to sum[lane] and square[lane]; each element less
-  // center[lane] (null: zero). What lies `ahead` bytes of x is fetched meanwhile.
+  // center[lane] (null: zero). What lies `ahead` bytes of x is fetched meanwhile,
+  // unless that is 0.
   using AddLines = void (*)(const void* x, int64_t stride, int64_t lines, int64_t lanes,
                             const T* center, double* sum, double* square, int64_t ahead) noexcept;
 

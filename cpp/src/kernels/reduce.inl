@@ -428,60 +428,77 @@ void put(double* p, F32 v, int64_t count) {
   put<R>(p + 8, widen_high(v), count - 8);
 }
 
-template <Reduction R, bool kWhole, bool kShift, class V, class T>
-void add_tile(const T* x, int64_t stride, int64_t lines, int64_t lanes, V c, double* sum,
-              double* square, int64_t ahead) {
-  // Into the second cache: a block may fill the first. An address only, it may lie past the array.
-  constexpr int kSecond = 2;
-  const uintptr_t next = reinterpret_cast<uintptr_t>(x) + static_cast<uintptr_t>(ahead);
-  const auto get = [&](int64_t i) {
-    __builtin_prefetch(
-        reinterpret_cast<const void*>(next + static_cast<uintptr_t>(i * stride) * sizeof(T)), 0,
-        kSecond);
-    V v;
-    if constexpr (kWhole) {
-      v = V::load(x + i * stride);
-    } else {
-      v = V::load(x + i * stride, lanes);
+// Vectors of lanes whose sums the registers hold: five vectors each, and a center.
+template <class V>
+constexpr int kTogether = V::kRegisters >= 32 ? 4 : 1;
+
+// `kVectors` whole vectors of lanes, or some lanes of one.
+template <Reduction R, int kVectors, bool kWhole, bool kShift, bool kFetch, class X>
+void add_tile(const X* x, int64_t stride, int64_t lines, int64_t lanes, const Computing<X>* center,
+              double* sum, double* square, int64_t ahead) {
+  using V = typename Lanes<X>::V;
+  constexpr int64_t L = V::kLanes;
+  // An address only: it may lie past the array.
+  [[maybe_unused]] const uintptr_t next =
+      reinterpret_cast<uintptr_t>(x) + static_cast<uintptr_t>(ahead);
+  const auto load = [&](const auto* p) {
+    if constexpr (kWhole) return V::load(p);
+    return V::load(p, lanes);
+  };
+  V c[kVectors];
+  Accumulator<R, V> a[kVectors];
+  for (int k = 0; k < kVectors && kShift; ++k) c[k] = load(center + k * L);
+  const auto get = [&](int k, int64_t i) {
+    const int64_t at = i * stride + k * L;
+    if constexpr (kFetch) {
+      constexpr int kSecondCache = 2;  // a block may fill the first
+      const uintptr_t bytes = static_cast<uintptr_t>(at) * sizeof(X);
+      __builtin_prefetch(reinterpret_cast<const void*>(next + bytes), 0, kSecondCache);
     }
-    if constexpr (kShift) v = v - c;
+    const V v = load(x + at);
+    if constexpr (kShift) return v - c[k];
     return v;
   };
-  Accumulator<R, V> a;
   int64_t i = 0;
-  for (; i + 4 <= lines; i += 4) a.add(get(i), get(i + 1), get(i + 2), get(i + 3));
-  if (i < lines) a.template add_last<0>(get(i));
-  if (i + 1 < lines) a.template add_last<1>(get(i + 1));
-  if (i + 2 < lines) a.template add_last<2>(get(i + 2));
-  if constexpr (R == Reduction::kMoments) put<Reduction::kMoments>(sum, a.s, lanes);
-  put<R>(square, a.squares(), lanes);
+  for (; i + 4 <= lines; i += 4) {
+    for (int k = 0; k < kVectors; ++k)
+      a[k].add(get(k, i), get(k, i + 1), get(k, i + 2), get(k, i + 3));
+  }
+  for (int k = 0; k < kVectors; ++k) {
+    if (i < lines) a[k].template add_last<0>(get(k, i));
+    if (i + 1 < lines) a[k].template add_last<1>(get(k, i + 1));
+    if (i + 2 < lines) a[k].template add_last<2>(get(k, i + 2));
+    if constexpr (R == Reduction::kMoments) {
+      put<Reduction::kMoments>(sum + k * L, a[k].s, kWhole ? L : lanes);
+    }
+    put<R>(square + k * L, a[k].squares(), kWhole ? L : lanes);
+  }
+}
+
+template <Reduction R, bool kShift, bool kFetch, class X>
+void add_tiles(const X* x, int64_t stride, int64_t lines, int64_t lanes, const Computing<X>* center,
+               double* sum, double* square, int64_t ahead) {
+  using V = typename Lanes<X>::V;
+  constexpr int kMany = kTogether<V>;
+  int64_t i = 0;
+  const auto add = [&]<int kVectors, bool kWhole>() {
+    const auto* c = kShift ? center + i : nullptr;
+    add_tile<R, kVectors, kWhole, kShift, kFetch>(x + i, stride, lines, lanes - i, c, sum + i,
+                                                  square + i, ahead);
+    i += kVectors * V::kLanes;
+  };
+  while (i + kMany * V::kLanes <= lanes) add.template operator()<kMany, true>();
+  while (i + V::kLanes <= lanes) add.template operator()<1, true>();
+  if (i < lanes) add.template operator()<1, false>();
 }
 
 template <Reduction R, class X>
 void add_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes,
                const Computing<X>* center, double* sum, double* square, int64_t ahead) noexcept {
-  using V = typename Lanes<X>::V;
-  constexpr int64_t L = V::kLanes;
-  const X* x = static_cast<const X*>(first);
-  const V zero = V::set(0);
-  int64_t i = 0;
-  if (center == nullptr) {
-    for (; i + L <= lanes; i += L) {
-      add_tile<R, true, false>(x + i, stride, lines, L, zero, sum + i, square + i, ahead);
-    }
-    if (i < lanes) {
-      add_tile<R, false, false>(x + i, stride, lines, lanes - i, zero, sum + i, square + i, ahead);
-    }
-    return;
-  }
-  for (; i + L <= lanes; i += L) {
-    add_tile<R, true, true>(x + i, stride, lines, L, V::load(center + i), sum + i, square + i,
-                            ahead);
-  }
-  if (i < lanes) {
-    const V c = V::load(center + i, lanes - i);
-    add_tile<R, false, true>(x + i, stride, lines, lanes - i, c, sum + i, square + i, ahead);
-  }
+  const auto add = center  ? ahead ? add_tiles<R, true, true, X> : add_tiles<R, true, false, X>
+                   : ahead ? add_tiles<R, false, true, X>
+                           : add_tiles<R, false, false, X>;
+  add(static_cast<const X*>(first), stride, lines, lanes, center, sum, square, ahead);
 }
 
 template <Reduction R, class X>

@@ -8,6 +8,8 @@
 namespace normfast {
 
 inline constexpr int64_t kStrip = 512;  // lanes side by side at most
+// Bytes from line to line up to which processors see the pattern and fetch by themselves.
+inline constexpr int64_t kShortLine = 160;
 
 // The lines of one chunk, and how many of them lie side by side; or numbers of some lines.
 struct Lines {
@@ -180,9 +182,11 @@ class LaneReducer {
     return {raw, width * lines.stack, 0};
   }
 
-  // The next lines of the strip, after the last of them the first of the next strip.
+  // Bytes to what is read next: the next lines of the strip, after the last of them the first of
+  // the next strip.
   int64_t ahead(const Strip& strip, int64_t begin, int64_t end) const {
     const int64_t step = lines_.inner_step(kX);
+    if (!work_.far || std::abs(step) <= kShortLine) return 0;
     const bool more = end < lines_.size() || strip.width() == work_.plan.lanes.size();
     return more ? (end - begin) * step : strip.width() * unit_ - begin * step;
   }

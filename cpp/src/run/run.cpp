@@ -31,7 +31,7 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   bool banded = false;
   if constexpr (Form::kHasBands) {
     const bool pays = work.stream || (!reduces && work.far);
-    banded = pays && work.y && form.strips() > 1 && form.bands() > 1 && units <= kKept;
+    banded = pays && work.y && form.strips() > 1 && form.strips() <= kKept && form.bands() > 1;
   }
 
   if (!banded && (work.threads == 1 || chunks == 1 || units >= 4 * work.threads)) {
@@ -55,43 +55,60 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
     return;
   }
 
-  std::vector<double> parts(static_cast<std::size_t>(units * chunks * size));
-  std::vector<State> states(static_cast<std::size_t>(units));
-  const auto part = [&](int64_t u, int64_t c) { return parts.data() + (u * chunks + c) * size; };
-  if (reduces) {
-    parallel_for(work.threads, units * chunks, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        form.reduce(form.place(i / chunks), i % chunks, part(i / chunks, i % chunks));
-      }
-    });
-  }
-  parallel_for(units >= 4 * work.threads ? work.threads : 1, units,
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t u = begin; u < end; ++u) {
-                   const auto place = form.place(u);
-                   for (int64_t c = 1; c < chunks && reduces; ++c) {
-                     form.merge_into(place, part(u, 0), part(u, c));
-                   }
-                   form.finish(place, part(u, 0), states[static_cast<std::size_t>(u)]);
-                 }
-               });
-  if (!work.y) return;
-  if constexpr (Form::kHasBands) {
-    const int64_t bands = form.bands();
-    for (int64_t u = 0; u < units && banded; u += form.strips()) {
-      const State* const strips = states.data() + u;
-      const auto joined = form.join_maps(strips);
-      in_parallel(bands, [&](int64_t begin, int64_t end) {
-        for (int64_t b = begin; b < end; ++b) form.apply_band(u, b, strips, joined);
+  const auto in_phases = [&](int64_t first, int64_t last) {
+    const int64_t n = last - first;
+    std::vector<double> parts(static_cast<std::size_t>(n * chunks * size));
+    std::vector<State> states(static_cast<std::size_t>(n));
+    const auto part = [&](int64_t u, int64_t c) { return parts.data() + (u * chunks + c) * size; };
+    if (reduces) {
+      parallel_for(work.threads, n * chunks, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t u = i / chunks, c = i % chunks;
+          form.reduce(form.place(first + u), c, part(u, c));
+        }
       });
     }
-    if (banded) return;
-  }
-  in_parallel(units * chunks, [&](int64_t begin, int64_t end) {
-    for (int64_t i = end; i-- > begin;) {
-      form.apply(form.place(i / chunks), i % chunks, states[static_cast<std::size_t>(i / chunks)]);
+    const auto finish = [&](int64_t begin, int64_t end) {
+      for (int64_t u = begin; u < end; ++u) {
+        const auto place = form.place(first + u);
+        for (int64_t c = 1; c < chunks && reduces; ++c) {
+          form.merge_into(place, part(u, 0), part(u, c));
+        }
+        form.finish(place, part(u, 0), states[static_cast<std::size_t>(u)]);
+      }
+    };
+    if (n >= 4 * work.threads) {
+      parallel_for(work.threads, n, finish);
+    } else {
+      finish(0, n);
     }
-  });
+    if (!work.y) return;
+    if constexpr (Form::kHasBands) {
+      if (banded) {
+        const auto maps = form.join_maps(states.data());
+        return in_parallel(form.bands(), [&](int64_t begin, int64_t end) {
+          for (int64_t b = begin; b < end; ++b) form.apply_band(first, b, states.data(), maps);
+        });
+      }
+    }
+    in_parallel(n * chunks, [&](int64_t begin, int64_t end) {
+      for (int64_t i = end; i-- > begin;) {
+        const int64_t u = i / chunks;
+        form.apply(form.place(first + u), i % chunks, states[static_cast<std::size_t>(u)]);
+      }
+    });
+  };
+
+  if constexpr (Form::kHasBands) {
+    // The strips of one set of lines at a time: the set may still be in a cache when it is applied.
+    const int64_t strips = form.strips(), sets = units / strips;
+    const auto by_sets = [&](int64_t begin, int64_t end) {
+      for (int64_t s = begin; s < end; ++s) in_phases(s * strips, (s + 1) * strips);
+    };
+    if (banded && sets >= 4 * work.threads) return in_parallel(sets, by_sets);
+    if (banded) return by_sets(0, sets);
+  }
+  in_phases(0, units);
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ void narrow8(__m256 v, BFloat16* p) {
 
 struct F32 {
   using Element = float;
-  static constexpr int kLanes = 16;
+  static constexpr int kLanes = 16, kRegisters = 8;
   __m256 lo, hi;
 
   static F32 set(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
@@ -131,7 +131,7 @@ struct F32 {
 
 struct F64 {
   using Element = double;
-  static constexpr int kLanes = 8;
+  static constexpr int kLanes = 8, kRegisters = 8;
   __m256d lo, hi;
 
   static F64 set(double value) { return {_mm256_set1_pd(value), _mm256_set1_pd(value)}; }

@@ -49,7 +49,7 @@ __m512i narrow32(const BFloat16*, __m512 v, __m512 w) {
 
 struct F32 {
   using Element = float;
-  static constexpr int kLanes = 16;
+  static constexpr int kLanes = 16, kRegisters = 32;
   __m512 v;
 
   static F32 set(float value) { return {_mm512_set1_ps(value)}; }
@@ -96,7 +96,7 @@ struct F32 {
 
 struct F64 {
   using Element = double;
-  static constexpr int kLanes = 8;
+  static constexpr int kLanes = 8, kRegisters = 32;
   __m512d v;
 
   static F64 set(double value) { return {_mm512_set1_pd(value)}; }

@@ -18,7 +18,7 @@ namespace {
 template <class T, int N>
 struct Array {
   using Element = T;
-  static constexpr int kLanes = N;
+  static constexpr int kLanes = N, kRegisters = 1;  // how many of them registers hold
   T lane[N];
 
   static Array set(T value) {
