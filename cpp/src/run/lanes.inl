@@ -1,6 +1,6 @@
 // Statistics of lanes: what the rows' kernels do for a sequence, for many lanes side by side. The
-// kernels only add; centres and trust are decided here, in loops over lanes. reduce.inl has the
-// essay.
+// kernels add, choose centers and check; which lanes are summed again is decided here. reduce.inl
+// has the essay.
 #pragma once
 
 #include "run/statistics.inl"
