@@ -9,8 +9,8 @@ namespace {
 
 // Both forms run alike. Where there are units enough for the threads, each thread takes whole
 // units: reduce, merge, apply while the data is still in cache. Otherwise the chunks of many units
-// are reduced, then merged, then applied: of all units, or of the strips of one set of lines. Merges
-// go by the chunks' order, so all give the same bits.
+// are reduced, then merged, then applied: of all units, or of the strips of one set of lines.
+// Merges go by the chunks' order, so all give the same bits.
 template <class Form>
 void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   // Each thread waits for what it streamed.
