@@ -152,6 +152,7 @@ struct Kernels {
   // into it.
   using StreamActivate = void (*)(const T* x, const T* addend, T* y, int64_t count,
                                   const void* next) noexcept;
+  using StreamBytes = void (*)(const void* x, void* y, int64_t bytes, const void* next) noexcept;
   using StreamNarrow = void (*)(const T* x, void* y, int64_t count, const void* next) noexcept;
 
   // After the first kLineGroup lines: the mean of a lane that is far from zero, else 0. Says
@@ -186,6 +187,7 @@ struct Kernels {
   AddLinesWeighted add_lines_weighted[kReductions];
   Widen widen[kDTypes];
   Narrow narrow[kDTypes];
+  StreamBytes stream_bytes;
   StreamNarrow stream_narrow[kDTypes];  // null where there is none
   Activate activate[kActivations];
   StreamActivate stream_activate[kActivations];

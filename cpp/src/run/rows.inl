@@ -10,6 +10,7 @@ namespace normfast {
 // from memory, so that reads and writes alternate quickly.
 inline constexpr int64_t kTogether = 32;
 inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 2048;
+inline constexpr int64_t kShortRow = 2048;        // bytes: a line shared with the next row counts
 inline constexpr int64_t kDirectRun = 16;         // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;  // bytes, before their turn
 
@@ -119,6 +120,7 @@ class Rows {
   void apply(const Place& place, int64_t c, const State& state) const {
     const int64_t begin = c * kRowChunk, end = std::min(size_, begin + kRowChunk);
     if (state.fit && direct_ && nest_.ndim() <= 1) {
+      if (breaks_lines(place.at)) return apply_block(place, state);
       return apply_direct(place.at, 0, place.count, begin, end, state);
     }
     each(place, [&](int64_t i, const Offsets& at) {
@@ -237,6 +239,29 @@ class Rows {
       map(first, o, staged_ ? size_ : rows_.inner_step(kX) / unit, rows_.inner_step(kY) / unit,
           count, size, by);
     });
+  }
+
+  // Short rows that follow one another and are streamed, but not by whole lines: written one by one
+  // they would share lines, each of which would be read first.
+  bool breaks_lines(const Offsets& at) const {
+    const int64_t bytes = size_ * work_.y.unit();
+    return work_.stream && bytes <= kShortRow && rows_.inner_step(kY) == bytes &&
+           (reinterpret_cast<std::uintptr_t>(work_.y.data + at[kY]) % 64 != 0 || bytes % 64 != 0);
+  }
+
+  // So they go out together.
+  void apply_block(const Place& place, const State& state) const {
+    const auto& kernels = kernels_.of(source_);
+    const int64_t unit = size_of(source_), count = place.count * size_;
+    const void* x =
+        staged_ ? reinterpret_cast<const char*>(staged_rows()) : work_.x.data + place.at[kX];
+    const int64_t xs = staged_ ? size_ : rows_.inner_step(kX) / unit;
+    char* const block = reinterpret_cast<char*>(tile<double, 1>());
+    RowMaps<T> by = maps(state, 0, weight_at(place.at[kWeight]), bias_at(place.at[kBias]));
+    step_affine(rows_.inner(), by);
+    kernels.apply_rows(x, xs, block, size_, place.count, size_, by);
+    kernels_.stream_bytes(block, work_.y.data + place.at[kY], count * unit,
+                          reinterpret_cast<const char*>(x) + ahead_);
   }
 
   void apply_runs(const Offsets& start, int64_t i, int64_t begin, int64_t end,

@@ -14,11 +14,15 @@ namespace normfast {
 inline constexpr int64_t kShortRun = 64;
 inline constexpr int64_t kFetched = 1024;  // elements ahead that are fetched while results leave
 
-// Tiles of this thread. A chunk of a row fits, and so does a group of lines of a strip.
+// Tiles of this thread, at the start of a cache line. A chunk of a row fits, and so does a group of
+// lines of a strip.
 template <class T, int kWhich = 0>
 T* tile() {
-  thread_local const std::unique_ptr<T[]> memory(new T[kRowChunk]);
-  return memory.get();
+  struct alignas(64) Tile {
+    T elements[kRowChunk];
+  };
+  thread_local const std::unique_ptr<Tile> memory(new Tile);
+  return memory->elements;
 }
 
 // ---- as they are ------------------------------------------------------------------------------

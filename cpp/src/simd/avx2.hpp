@@ -36,22 +36,24 @@ __m256 widen8(const BFloat16* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
 
-void narrow8(__m256 v, Half* p) {
-  const __m128i bits = _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bits);
+// Sixteen of them back.
+__m256i narrow16(const Half*, __m256 lo, __m256 hi) {
+  constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return _mm256_set_m128i(_mm256_cvtps_ph(hi, kNearest), _mm256_cvtps_ph(lo, kNearest));
 }
 
-void narrow8(__m256 v, BFloat16* p) {
-  const __m256i bits = _mm256_castps_si256(v);
-  const __m256i high = _mm256_srli_epi32(bits, 16);
-  const __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
-  const __m256i half = _mm256_add_epi32(_mm256_set1_epi32(0x7fff), odd);
-  const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
-  const __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
-  const __m256 nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
-  const __m256i r = _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(nan));
-  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(r, r), 0xd8);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+__m256i narrow16(const BFloat16*, __m256 lo, __m256 hi) {
+  const auto round = [](__m256 v) {
+    const __m256i bits = _mm256_castps_si256(v);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i half = _mm256_add_epi32(_mm256_set1_epi32(0x7fff), odd);
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256 nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
+    const __m256i rounded =
+        _mm256_blendv_epi8(_mm256_add_epi32(bits, half), quiet, _mm256_castps_si256(nan));
+    return _mm256_srli_epi32(rounded, 16);
+  };
+  return _mm256_permute4x64_epi64(_mm256_packus_epi32(round(lo), round(hi)), 0xd8);
 }
 
 struct F32 {
@@ -79,12 +81,8 @@ struct F32 {
   }
   template <class H>
   static void stream(H* p, F32 a, F32 b) {
-    alignas(32) H bits[32];
-    store(bits, a, b);
-    for (int i = 0; i < 32; i += 16) {
-      _mm256_stream_si256(reinterpret_cast<__m256i*>(p + i),
-                          _mm256_load_si256(reinterpret_cast<const __m256i*>(bits + i)));
-    }
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p), narrow16(p, a.lo, a.hi));
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p + 16), narrow16(p, b.lo, b.hi));
   }
   void store(float* p, int64_t count) const {
     _mm256_maskstore_ps(p, mask32(count, 0), lo);
@@ -105,8 +103,7 @@ struct F32 {
   template <class H>
     requires(sizeof(H) == 2)
   void store(H* p) const {
-    narrow8(lo, p);
-    narrow8(hi, p + 8);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow16(p, lo, hi));
   }
   template <class H>
     requires(sizeof(H) == 2)
