@@ -1,6 +1,6 @@
 // Every kernel of every ISA this processor runs, by storage type, in L1, in L2 and in memory,
 // beside copies of the same bytes (copy/memcpy, copy/vector, copy/stream):
-// normfast_bench --benchmark_filter='(apply_row/float16|copy).*/avx2/L2'
+// normfast_bench --benchmark_filter='(apply_rows/float16|copy).*/avx2/L2'
 #include "kernels/kernels.hpp"
 
 #include <benchmark/benchmark.h>
@@ -21,10 +21,10 @@ namespace {
 
 // A kernel that joins the list must be measured too.
 constexpr std::size_t kPointer = sizeof(void (*)());
-static_assert(sizeof(DirectKernels<float>) == (3 * kReductions + 4) * kPointer);
+static_assert(sizeof(DirectKernels<float>) == (4 * kReductions + 4) * kPointer);
 static_assert(sizeof(Kernels<float>) ==
               kDTypes * sizeof(DirectKernels<float>) +
-                  (2 * kReductions + 2 * kDTypes + kActivations + 5) * kPointer);
+                  (2 * kReductions + 3 * kDTypes + 2 * kActivations + 5) * kPointer);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
 
@@ -33,9 +33,11 @@ constexpr const char* kReductionNames[kReductions] = {"moments", "squares", "mag
 constexpr const char* kActivationNames[kActivations] = {"none", "relu", "gelu", "gelu_tanh",
                                                         "silu"};
 
-// Rows of 768, as in layer norm; columns in blocks of 32 lines of 48, as in batch norm; tiles of a
-// group. Every size below holds a whole number of each.
+// Rows of 768, as in layer norm, and short ones, eight of them together; columns in blocks of 32
+// lines of 48, as in batch norm; tiles of a group. Every size below holds a whole number of each.
 constexpr int64_t kRow = 768;
+constexpr int64_t kShortRow = 48;
+constexpr int64_t kShortRows = 8;
 constexpr int64_t kLanes = 48;
 constexpr int64_t kBlock = kLineGroup * kLanes;
 constexpr int64_t kAhead = 4096;  // bytes that streaming kernels fetch ahead
@@ -160,6 +162,13 @@ class Benchmarks {
           benchmark::DoNotOptimize(reduce(d.in(i), nullptr, kRow, 0));
         });
       }
+      if (const auto reduce = k.reduce_rows[r]) {
+        add("reduce_rows" + what, type, Moves::kReads, kShortRow * kShortRows,
+            [=](Data<T>& d, int64_t i) {
+              reduce(d.in(i), kShortRow, kShortRows, kShortRow, 0, d.number.data(), d.sum.data(),
+                     d.square.data());
+            });
+      }
       if (const auto add_lines = k.add_lines[r]) {
         add("add_lines" + what, type, Moves::kReads, kBlock, [=](Data<T>& d, int64_t i) {
           add_lines(d.in(i), kLanes, kLineGroup, kLanes, nullptr, d.sum.data(), d.square.data(),
@@ -173,19 +182,21 @@ class Benchmarks {
         });
       }
     }
-    add_apply_row("apply_row", type, k.apply_row);
-    add_apply_row("stream_row", type, k.stream_row, kAhead);
+    add_apply_rows("apply_rows", type, k.apply_rows);
+    add_apply_rows("stream_rows", type, k.stream_rows, kAhead);
     add_apply_lines("apply_lines", type, k.apply_lines);
     add_apply_lines("stream_lines", type, k.stream_lines, kAhead);
   }
 
-  // `ahead`: the argument that streaming kernels have besides.
+  // Two rows, which share weight and bias. `ahead`: the argument that streaming kernels have
+  // besides.
   template <class Kernel, class... Ahead>
-  void add_apply_row(const char* kernel, DType type, Kernel apply, Ahead... ahead) const {
+  void add_apply_rows(const char* kernel, DType type, Kernel apply, Ahead... ahead) const {
     if (apply) {
-      add(kernel, type, Moves::kReadsAndWrites, kRow, [=](Data<T>& d, int64_t i) {
-        apply(d.in(i), d.out(i), kRow, {T(0.1), T(2), T(0)}, d.one.data(), d.zero.data(), 1,
-              ahead...);
+      add(kernel, type, Moves::kReadsAndWrites, 2 * kRow, [=](Data<T>& d, int64_t i) {
+        const RowMaps<T> maps = {
+            d.zero.data(), d.one.data(), d.zero.data(), 1, d.one.data(), d.zero.data(), 1};
+        apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps, ahead...);
       });
     }
   }
@@ -210,6 +221,12 @@ class Benchmarks {
       add("narrow", name_of(kTypeOf<T>) + "_" + name_of(type), kTypeOf<T>, type,
           Moves::kReadsAndWrites, kGroup,
           [=](Data<T>& d, int64_t i) { narrow(d.template in<T>(i), d.out(i), kGroup); });
+    }
+    if (const auto narrow = k_.stream_narrow[static_cast<int>(type)]) {
+      add("stream_narrow", name_of(kTypeOf<T>) + "_" + name_of(type), kTypeOf<T>, type,
+          Moves::kReadsAndWrites, kGroup, [=](Data<T>& d, int64_t i) {
+            narrow(d.template in<T>(i), d.out(i), kGroup, d.in(i + kGroup));
+          });
     }
   }
 
@@ -239,6 +256,11 @@ class Benchmarks {
       add(kernel, kTypeOf<T>, Moves::kReadsAndWrites, kGroup, [=](Data<T>& d, int64_t i) {
         activate(d.template in<T>(i), nullptr, d.template out<T>(i), kGroup);
       });
+      const auto stream = k_.stream_activate[a];
+      add("stream_" + kernel, kTypeOf<T>, Moves::kReadsAndWrites, kGroup,
+          [=](Data<T>& d, int64_t i) {
+            stream(d.template in<T>(i), nullptr, d.template out<T>(i), kGroup, d.in(i + kGroup));
+          });
     }
     const auto activate = k_.activate[0];
     add("activate/added", kTypeOf<T>, Moves::kReadsAndWrites, kGroup, [=](Data<T>& d, int64_t i) {

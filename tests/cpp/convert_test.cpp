@@ -122,10 +122,41 @@ TEST_P(Convert, HalvesAreRoundedOnceToNearestEven) {
       std::vector<H> wanted;
       for (const T v : from) wanted.push_back(nearest<H>(v));
       expect(computing<T>(*GetParam()).narrow[kIndex<H>], from, wanted, what);
+      if (const auto stream = computing<T>(*GetParam()).stream_narrow[kIndex<H>]) {
+        const auto past = [=](const T* x, H* y, int64_t n) { stream(x, y, n, nullptr); };
+        expect(past, from, wanted, what);
+      }
     });
   };
   with(Half(), "float16");
   with(BFloat16(), "bfloat16");
+}
+
+// From any byte of a line on, while what may not be there is fetched.
+TEST_P(Convert, HalvesPastTheCacheAreThoseThroughIt) {
+  const Fenced from_memory(1 << 13), to_memory(1 << 13);
+  const auto with = [&]<class H>(H) {
+    const auto narrow = GetParam()->f32.narrow[kIndex<H>];
+    const auto stream = GetParam()->f32.stream_narrow[kIndex<H>];
+    std::mt19937_64 random(1);
+    for (int64_t n = 0; n <= 200; ++n) {
+      const float* x = from_memory.last(data<float>({"normal", 0, 1, 0}, n + 1, random)) + 1;
+      std::vector<H> wanted(static_cast<std::size_t>(n));
+      narrow(x, wanted.data(), n);
+      const std::size_t bytes = wanted.size() * sizeof(H);
+      for (std::size_t start = 0; start < 64; ++start) {
+        std::vector<char> before(bytes + 128, 7), result(before);
+        std::memcpy(before.data() + start, wanted.data(), bytes);
+        char* y = to_memory.last(result);
+        stream(x, y + start, n, y + 99999);
+        GetParam()->fence();
+        ASSERT_EQ(std::memcmp(y, before.data(), before.size()), 0)
+            << n << " from byte " << start << " of a line on";
+      }
+    }
+  };
+  with(Half());
+  with(BFloat16());
 }
 
 TEST_P(Convert, FloatsAndDoublesBecomeEachOther) {

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace normfast::test {
 namespace {
@@ -14,9 +15,9 @@ namespace {
 constexpr std::size_t kPointer = sizeof(void (*)());
 template <class T>
 constexpr bool kListIsComplete =
-    sizeof(DirectKernels<T>) == (3 * kReductions + 4) * kPointer &&
+    sizeof(DirectKernels<T>) == (4 * kReductions + 4) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
-                              (2 * kReductions + 2 * kDTypes + kActivations + 5) * kPointer;
+                              (2 * kReductions + 3 * kDTypes + 2 * kActivations + 5) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
@@ -126,6 +127,51 @@ TEST_P(KernelsKeep, ReduceRowOfScatteredGroupsIsThatOfTheRow) {
   });
 }
 
+// A row may not feel its company, nor what lies between the rows.
+TEST_P(KernelsKeep, ReduceRowsGivesEachRowWhatReduceRowGives) {
+  const Fenced memory(1 << 20), to_memory[] = {Fenced(4096), Fenced(4096), Fenced(4096)};
+  each_storage([&]<class X>(X) {
+    const auto& fast = direct<X>(*GetParam());
+    const double tiny = tiny_squares<Computing<X>>().back();
+    each_family<X>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : row_lengths()) {
+        const int64_t most = n <= 130 ? 40 : 3;
+        const int64_t stride = n + (n % 2 == 0 ? 0 : 5);
+        auto values = data<X>(family, stride * most, random);
+        for (int64_t i = n; i < std::ssize(values); ++i) {
+          if (i % stride >= n) values[static_cast<std::size_t>(i)] = nearest<X>(NAN);
+        }
+        values.resize(static_cast<std::size_t>(stride * (most - 1) + n));
+        const X* x = memory.last(values);
+        for (int r = 0; r < kOfFloats; ++r) {
+          std::vector<Moments> alone;
+          for (int64_t i = 0; i < most; ++i) {
+            alone.push_back(fast.reduce_row[r](x + i * stride, nullptr, n, tiny));
+          }
+          for (const int64_t rows : {1, 2, 3, 7, 8, 9, 31, 32, 33, 40}) {
+            if (rows > most) continue;
+            const int64_t first = most - rows;
+            double* to[3];
+            for (int k = 0; k < 3; ++k) {
+              to[k] = to_memory[k].last<double>(rows);
+              to[k][-1] = 7;
+            }
+            fast.reduce_rows[r](x + first * stride, stride, rows, n, tiny, to[0], to[1], to[2]);
+            for (int64_t i = 0; i < rows; ++i) {
+              const Moments& m = alone[static_cast<std::size_t>(first + i)];
+              ASSERT_TRUE(same(m.mean, to[0][i]) && same(m.mean_lo, to[1][i]) &&
+                          same(m.m2, to[2][i]))
+                  << family.name << ", reduction " << r << ", row " << i << " of " << rows << ", "
+                  << n << " elements";
+            }
+            for (const double* p : to) ASSERT_EQ(p[-1], 7);
+          }
+        }
+      }
+    });
+  });
+}
+
 TEST_P(KernelsAgree, ReduceWeighted) {
   const Fenced memory(kRowChunk * sizeof(double)), w_memory(kRowChunk * sizeof(double));
   each_computing([&]<class T>(T) {
@@ -144,42 +190,192 @@ TEST_P(KernelsAgree, ReduceWeighted) {
   });
 }
 
-TEST_P(KernelsAgree, ApplyRow) {
-  const Fenced x_memory(1 << 17), y_memory(1 << 18), w_memory(1 << 17), b_memory(1 << 17);
+// What may follow the maps of rows.
+struct Affine {
+  bool weight, bias;
+  int64_t step;                    // of both along a row,
+  int64_t weight_next, bias_next;  // and from a row to the next
+};
+
+// Nothing; constants and arrays, shared by the rows or their own; of the two both, or one.
+std::vector<Affine> affines(int64_t count) {
+  std::vector<Affine> all = {{false, false, 0, 0, 0}, {false, false, 1, 0, 0}};
+  for (const auto& [weight, bias] : {std::pair(true, false), {false, true}, {true, true}}) {
+    for (const int64_t step : {0, 1}) {
+      const int64_t own = step ? count + 2 : 1;
+      all.push_back({weight, bias, step, 0, 0});
+      all.push_back({weight, bias, step, weight ? own : 0, bias ? own : 0});
+    }
+  }
+  all.push_back({true, true, 0, 0, 1});
+  all.push_back({true, true, 1, count + 2, 0});
+  return all;
+}
+
+// Rows and what goes with them, at fences.
+template <class X>
+class SomeRows {
+  using T = Computing<X>;
+
+ public:
+  const int64_t rows, count, stride;
+  const X* x;
+
+  SomeRows(const Family& family, int64_t rows_, int64_t count_, int64_t x_slack,
+           std::mt19937_64& random)
+      : rows(rows_), count(count_), stride(count + 3) {
+    std::vector<X> values = data<X>(family, stride * rows - 3, random);
+    const int64_t used = std::ssize(values);
+    x = std::copy(values.begin(), values.end(), memory(0).last<X>(used + x_slack)) - used;
+    for (int i = 0; i < 3; ++i) {
+      const double center = i == 0 ? family.center : 0;
+      map_[i] = memory(1 + i).last(data<T>({"map", center, 1, 0}, rows, random));
+    }
+    const int64_t arrays = (count + 2) * rows - 2;
+    weight_ = memory(4).last(data<T>({"weight", 1, 1, 0}, arrays, random));
+    bias_ = memory(5).last(data<T>({"bias", 0, 3, 0}, arrays, random));
+  }
+
+  RowMaps<T> maps(const Affine& a, int64_t next) const {
+    return {map_[0],
+            map_[1],
+            map_[2],
+            next,
+            a.weight ? weight_ : nullptr,
+            a.bias ? bias_ : nullptr,
+            a.step,
+            a.weight_next,
+            a.bias_next};
+  }
+
+  // y of rows `ys` elements apart, seen through a buffer of 7s that the kernel does not see.
+  template <class Kernel>
+  std::vector<X> result(int64_t ys, int64_t slack, Kernel kernel) const {
+    constexpr int64_t kBefore = 70;
+    const int64_t used = ys * (rows - 1) + count, all = kBefore + used + slack;
+    X* const begin = memory(6).last(std::vector<X>(static_cast<std::size_t>(all), nearest<X>(7)));
+    kernel(x, stride, begin + kBefore, ys, rows, count);
+    for (int64_t i = 0; i < all; ++i) {
+      const int64_t at = i - kBefore;
+      if (at >= 0 && at < used && at % ys < count) continue;
+      EXPECT_EQ(value_of(begin[i]), 7) << "written beside the rows, at " << at;
+    }
+    std::vector<X> y;
+    for (int64_t r = 0; r < rows; ++r) {
+      y.insert(y.end(), begin + kBefore + r * ys, begin + kBefore + r * ys + count);
+    }
+    return y;
+  }
+
+ private:
+  static const Fenced& memory(int i) {
+    constexpr std::size_t kBytes = 1 << 20;
+    static const Fenced all[] = {Fenced(kBytes), Fenced(4096),   Fenced(4096),  Fenced(4096),
+                                 Fenced(kBytes), Fenced(kBytes), Fenced(kBytes)};
+    return all[i];
+  }
+
+  const T* map_[3];
+  const T* weight_;
+  const T* bias_;
+};
+
+TEST_P(KernelsAgree, ApplyRows) {
   each_storage([&]<class X>(X) {
-    using T = Computing<X>;
     const auto &plain = direct<X>(scalar()), &fast = direct<X>(*GetParam());
     each_family<X>([&](const Family& family, std::mt19937_64& random) {
       for (const int64_t n : row_lengths()) {
-        const auto values = data<X>(family, n, random);
-        const T* weight = w_memory.last(data<T>({"weight", 1, 1, 0}, n, random));
-        const T* bias = b_memory.last(data<T>({"bias", 0, 3, 0}, n, random));
-        const Normalizer<T> normalizer = {static_cast<T>(family.center), T(0.7), T(-0.1)};
-        const X* x = x_memory.last(values);
-        for (const int use : {0, 1, 2, 3}) {
-          for (const int64_t step : {0, 1}) {
-            const T* w = use & 1 ? weight : nullptr;
-            const T* b = use & 2 ? bias : nullptr;
-            std::vector<X> wanted(values.size()), result(values.size());
-            plain.apply_row(x, wanted.data(), n, normalizer, w, b, step);
-            X* y = y_memory.last<X>(n);
-            fast.apply_row(x, y, n, normalizer, w, b, step);
-            std::copy_n(y, n, result.begin());
-            ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n << " elements";
-            std::copy_n(x, n, y);
-            fast.apply_row(y, y, n, normalizer, w, b, step);
-            std::copy_n(y, n, result.begin());
-            ASSERT_TRUE(same(wanted, result)) << family.name << ", in place";
-            // Past the cache: from any element of a cache line on, fetching what may not be there.
-            y = y_memory.last<X>(n + n % 37);
-            fast.stream_row(x, y, n, normalizer, w, b, step, n * 999);
-            GetParam()->fence();
-            std::copy_n(y, n, result.begin());
-            ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";
-          }
+        const SomeRows<X> some(family, 1 + n % 3, n, n % 5, random);
+        for (const Affine& affine : affines(n)) {
+          const auto maps = some.maps(affine, 1);
+          const auto wanted =
+              some.result(n + 1, 0, [&](auto... of) { plain.apply_rows(of..., maps); });
+          ASSERT_TRUE(same(
+              wanted, some.result(n + 1, n % 7, [&](auto... of) { fast.apply_rows(of..., maps); })))
+              << family.name << ", " << n << " elements";
         }
       }
     });
+  });
+}
+
+TEST_P(KernelsKeep, RowsAppliedInPlaceAreThoseAppliedElsewhere) {
+  each_storage([&]<class X>(X) {
+    const auto& fast = direct<X>(*GetParam());
+    each_family<X>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : row_lengths()) {
+        const SomeRows<X> some(family, 1 + n % 3, n, 0, random);
+        for (const Affine& affine : affines(n)) {
+          const auto maps = some.maps(affine, 1);
+          const auto apart =
+              some.result(n + 1, 0, [&](auto... of) { fast.apply_rows(of..., maps); });
+          const auto together = some.result(
+              n + 1, 0, [&](const X* x, int64_t xs, X* y, int64_t ys, int64_t rows, int64_t count) {
+                for (int64_t r = 0; r < rows; ++r) std::copy_n(x + r * xs, count, y + r * ys);
+                fast.apply_rows(y, ys, y, ys, rows, count, maps);
+              });
+          ASSERT_TRUE(same(apart, together)) << family.name << ", " << n << " elements";
+        }
+      }
+    });
+  });
+}
+
+// y of one element by definition.
+template <class T>
+T mapped(T x, int64_t row, int64_t i, const RowMaps<T>& by) {
+  const int64_t m = row * by.next;
+  const T y = std::fma(x - by.center[m], by.scale[m], by.shift[m]);
+  const T* const w = by.weight ? by.weight + row * by.weight_next + i * by.step : nullptr;
+  const T* const b = by.bias ? by.bias + row * by.bias_next + i * by.step : nullptr;
+  if (w && b) return std::fma(y, *w, *b);
+  return w ? y * *w : b ? y + *b : y;
+}
+
+// However many rows there are, whatever goes with them, and wherever x and y start.
+TEST_P(KernelsKeep, EveryRowIsMappedByItsDefinition) {
+  each_storage([&]<class X>(X) {
+    using T = Computing<X>;
+    constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(X));
+    const auto& fast = direct<X>(*GetParam());
+    std::mt19937_64 random(1);
+    for (const int64_t n : {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 49, 64, 65, 97, 130, 261}) {
+      for (const int64_t rows : {1, 2, 3, 4, 7, 32, 33}) {
+        const SomeRows<X> some({"normal", 0.5, 1, 0}, rows, n, integer(random, 0, kLine), random);
+        for (const Affine& affine : affines(n)) {
+          for (const int64_t next : {0, 1}) {
+            const auto maps = some.maps(affine, next);
+            std::vector<X> wanted;
+            for (int64_t r = 0; r < rows; ++r) {
+              for (int64_t i = 0; i < n; ++i) {
+                const T x = static_cast<T>(value_of(some.x[r * some.stride + i]));
+                wanted.push_back(nearest<X>(mapped(x, r, i, maps)));
+              }
+            }
+            // Rows that start at the same place of a line, and at others.
+            for (const int64_t ys : {n, n + 1, (n + kLine) / kLine * kLine}) {
+              const int64_t slack = integer(random, 0, kLine);
+              const auto what = [&] {
+                return std::to_string(rows) + " rows of " + std::to_string(n) + ", " +
+                       std::to_string(ys) + " apart, weight " + std::to_string(affine.weight) +
+                       ", bias " + std::to_string(affine.bias) + ", step " +
+                       std::to_string(affine.step);
+              };
+              ASSERT_TRUE(same(wanted, some.result(ys, slack, [&](auto... of) {
+                fast.apply_rows(of..., maps);
+              }))) << what();
+              // Past the cache, fetching what may not be there.
+              ASSERT_TRUE(same(wanted, some.result(ys, slack,
+                                                   [&](auto... of) {
+                                                     fast.stream_rows(of..., maps, n * 999);
+                                                     GetParam()->fence();
+                                                   })))
+                  << what() << ", streamed";
+            }
+          }
+        }
+      }
+    }
   });
 }
 
@@ -223,6 +419,34 @@ TEST_P(KernelsAgree, Activate) {
       std::vector<T> x(1 << 13), addend(x.size(), T(0));
       for (T& v : x) v = std::bit_cast<T>(static_cast<decltype(bits(v))>(random()));
       check(x, addend, "any bits");
+    }
+  });
+}
+
+// Past the cache, from any element of a line on, while what may not be there is fetched.
+TEST_P(KernelsKeep, ActivationsPastTheCacheHaveTheBitsOfThoseThroughIt) {
+  const Fenced x_memory(1 << 14), addend_memory(1 << 14), y_memory(1 << 14);
+  each_computing([&]<class T>(T) {
+    constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T)), kMost = 131;
+    const auto& kernels = computing<T>(*GetParam());
+    std::mt19937_64 random(1);
+    for (int64_t n = 0; n <= kMost; ++n) {
+      const T* x = x_memory.last(data<T>({"normal", 0, 3, 0}, n + 1, random));
+      const T* const given = addend_memory.last(data<T>({"addend", 0, 1, 0}, n + 1, random));
+      for (const T* addend : {static_cast<const T*>(nullptr), given}) {
+        for (int a = 0; a < kActivations; ++a) {
+          std::vector<T> all(static_cast<std::size_t>(n + 2 * kLine), T(7));
+          for (int64_t start = 0; start < kLine; ++start) {
+            std::vector<T> wanted(all), result(all);
+            kernels.activate[a](x, addend, wanted.data() + start, n);
+            T* y = y_memory.last(all);
+            kernels.stream_activate[a](x, addend, y + start, n, y + 99999);
+            GetParam()->fence();
+            std::copy_n(y, std::ssize(all), result.begin());
+            ASSERT_TRUE(same(wanted, result)) << "activation " << a << ", " << n << " elements";
+          }
+        }
+      }
     }
   });
 }
@@ -440,6 +664,13 @@ TEST_P(KernelsKeep, HalvesAreReducedAsTheirWidenedCopy) {
           EXPECT_TRUE(same(list(narrow.reduce_row[r](x.data(), nullptr, n, 0x1p-122)),
                            list(wide.reduce_row[r](copy.data(), nullptr, n, 0x1p-122))))
               << family.name << ", reduction " << r << ", " << n << " elements";
+          const auto rows = [&](const auto& k, const auto* p) {
+            std::vector<double> m(6);
+            k.reduce_rows[r](p, n / 2, 2, (n + 1) / 2, 0x1p-122, &m[0], &m[2], &m[4]);
+            return m;
+          };
+          EXPECT_TRUE(same(rows(narrow, x.data()), rows(wide, copy.data())))
+              << family.name << ", reduction " << r << ", 2 rows of " << n / 2;
         }
       }
       constexpr int64_t kLanes = 37, kLines = 19;
@@ -477,9 +708,10 @@ TEST_P(KernelsKeep, HalvesAreAppliedInFloat32AndRoundedOnce) {
       const auto round = [&] {
         for (std::size_t i = 0; i < y.size(); ++i) wanted[i] = nearest<H>(y[i]);
       };
-      const Normalizer<float> n = {static_cast<float>(family.center), 0.7f, -0.1f};
-      narrow.apply_row(x.data(), result.data(), kCount, n, w.data(), b.data(), 1);
-      wide.apply_row(copy.data(), y.data(), kCount, n, w.data(), b.data(), 1);
+      const float center = static_cast<float>(family.center), scale = 0.7f, shift = -0.1f;
+      const RowMaps<float> maps = {&center, &scale, &shift, 0, w.data(), b.data(), 1};
+      narrow.apply_rows(x.data(), kLanes, result.data(), kLanes, kLines, kLanes, maps);
+      wide.apply_rows(copy.data(), kLanes, y.data(), kLanes, kLines, kLanes, maps);
       round();
       EXPECT_TRUE(same(result, wanted)) << family.name;
       narrow.apply_lines(x.data(), kLanes, result.data(), kLanes, kLines, kLanes, b.data(),

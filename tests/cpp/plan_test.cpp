@@ -110,7 +110,7 @@ const Case kCases[] = {
     {"EverythingReduced", {reduced(100), reduced(300)}, Form::kRows, 1, 30000, 1, 1, 1},
     {"NothingReduced", {kept(100), kept(300)}, Form::kColumns, 1, 1, 30000, 1, 1},
     {"OneElement", {kept(1), reduced(1)}, Form::kRows, 1, 1, 1, 1, 1},
-    {"ShortRows", {kept(1000), reduced(10)}, Form::kColumns, 1, 10, 1000, 1, 1},
+    {"ShortRows", {kept(1000), reduced(10)}, Form::kRows, 1000, 10, 1, 1, 1},
 };
 
 class NamedPlan : public testing::TestWithParam<Case> {};

@@ -27,7 +27,7 @@ struct LaneProbe {
   Unary abs;
 };
 
-// Sixteen-bit storage of a vector of floats: whole loads and stores, and of some.
+// Sixteen-bit storage of a vector of floats: whole loads and stores, and of some; lines of two.
 template <class H>
 struct HalfProbe {
   using Element = H;
@@ -36,7 +36,8 @@ struct HalfProbe {
   void (*load_some)(const H* from, int64_t count, float* result);
   void (*store)(const float* a, H* to);
   void (*store_some)(const float* a, H* to, int64_t count);
-  void (*stream)(const float* a, H* to);
+  void (*store_line)(const float* a, H* to);
+  void (*stream_line)(const float* a, H* to);  // past the cache, to an aligned line
 };
 
 struct Probe {
@@ -50,6 +51,7 @@ struct Probe {
   Widen widen_low, widen_high, fold;
   LaneProbe<double>::Binary where_nonzero;
   double (*sum)(const double* a);
+  void (*sums)(const double* a, double* result);  // of eight vectors
 };
 
 }  // namespace normfast::test

@@ -41,8 +41,9 @@ constexpr HalfProbe<H> halves_of() {
           [](const H* from, int64_t count, float* r) { F32::load(from, count).store(r); },
           [](const float* a, H* to) { F32::load(a).store(to); },
           [](const float* a, H* to, int64_t count) { F32::load(a).store(to, count); },
+          [](const float* a, H* to) { F32::store(to, F32::load(a), F32::load(a + 16)); },
           [](const float* a, H* to) {
-            F32::load(a).stream(to);
+            F32::stream(to, F32::load(a), F32::load(a + 16));
             fence();
           }};
 }
@@ -59,7 +60,12 @@ constexpr Probe probe_of(const char* isa) {
           [](const double* by, const double* a, double* r) {
             where_nonzero(F64::load(by), F64::load(a)).store(r);
           },
-          [](const double* a) { return sum(F64::load(a)); }};
+          [](const double* a) { return sum(F64::load(a)); },
+          [](const double* a, double* r) {
+            F64 v[8];
+            for (int i = 0; i < 8; ++i) v[i] = F64::load(a + 8 * i);
+            sums(v).store(r);
+          }};
 }
 
 }  // namespace

@@ -52,6 +52,33 @@ TEST_P(Bytes, OfARowAreSummedExactly) {
   });
 }
 
+TEST_P(Bytes, OfSeveralRowsAreSummedExactly) {
+  const Fenced memory(1 << 20);
+  std::mt19937_64 random(1);
+  each_byte([&]<class B>(B) {
+    const auto reduce = direct<B>(*GetParam()).reduce_rows[kSums];
+    for (const int64_t n : kLengths) {
+      for (const int64_t rows : {1, 2, 9, 33}) {
+        const int64_t stride = n + rows % 4;
+        for (const auto& x : bytes<B>(stride * (rows - 1) + n, random)) {
+          std::vector<double> sum(static_cast<std::size_t>(rows)), rest(sum), square(sum);
+          reduce(memory.last(x), stride, rows, n, 0, sum.data(), rest.data(), square.data());
+          for (int64_t r = 0; r < rows; ++r) {
+            int64_t s = 0, q = 0;
+            for (int64_t i = r * stride; i < r * stride + n; ++i) {
+              const B b = x[static_cast<std::size_t>(i)];
+              s += b, q += b * b;
+            }
+            ASSERT_EQ(sum[r], static_cast<double>(s)) << rows << " rows of " << n;
+            ASSERT_EQ(rest[r], 0);
+            ASSERT_EQ(square[r], static_cast<double>(q)) << rows << " rows of " << n;
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST_P(Bytes, OfLinesAreSummedExactlyOnTopOfWhatWasThere) {
   const Fenced memory(1 << 16), sum_memory(8192), square_memory(8192);
   std::mt19937_64 random(1);

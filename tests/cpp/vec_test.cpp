@@ -137,10 +137,10 @@ TEST_P(Vec, StreamStoresTheVectorAlone) {
     check(v.lanes, [&](T* to) { v.stream(values.data(), to); }, values);
   });
   both_halves([&]<class H>(const HalfProbe<H>& v) {
-    const auto values = spread(signed_numbers<float>(), 16, 3);
+    const auto values = spread(signed_numbers<float>(), 32, 3);
     std::vector<H> wanted;
     for (const float f : values) wanted.push_back(nearest<H>(f));
-    check(16, [&](H* to) { v.stream(values.data(), to); }, wanted);
+    check(32, [&](H* to) { v.stream_line(values.data(), to); }, wanted);
   });
 }
 
@@ -329,19 +329,23 @@ std::vector<float> floats_to_round() {
   }
   const std::size_t positive = values.size();
   for (std::size_t i = 0; i < positive; ++i) values.push_back(-values[i]);
-  while (values.size() % 16) values.push_back(0);
+  while (values.size() % 32) values.push_back(0);
   return values;
 }
 
 TEST_P(Vec, EveryHalfIsRoundedToNearestEven) {
   both_halves([]<class H>(const HalfProbe<H>& v) {
     const auto values = floats_to_round<H>();
-    for (std::size_t i = 0; i < values.size(); i += 16) {
-      std::vector<H> wanted, result(16);
-      for (std::size_t k = i; k < i + 16; ++k) wanted.push_back(nearest<H>(values[k]));
-      v.store(values.data() + i, result.data());
+    for (std::size_t i = 0; i < values.size(); i += 32) {
+      std::vector<H> wanted, result(32);
+      for (std::size_t k = i; k < i + 32; ++k) wanted.push_back(nearest<H>(values[k]));
+      for (const auto k : {0u, 16u}) v.store(values.data() + i + k, result.data() + k);
       ASSERT_TRUE(same(result, wanted)) << "from " << values[i];
-      v.store_some(values.data() + i, result.data(), 16);
+      std::fill(result.begin(), result.end(), H());
+      for (const auto k : {0u, 16u}) v.store_some(values.data() + i + k, &result[k], 16);
+      ASSERT_TRUE(same(result, wanted)) << "from " << values[i];
+      std::fill(result.begin(), result.end(), H());
+      v.store_line(values.data() + i, result.data());
       ASSERT_TRUE(same(result, wanted)) << "from " << values[i];
     }
   });
@@ -411,6 +415,17 @@ TEST_P(Vec, SumHalvesFromEightToOne) {
     const auto a = spread(all, 8, first, 7);
     const double wanted = ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
     EXPECT_TRUE(same(GetParam()->sum(a.data()), wanted));
+  }
+}
+
+TEST_P(Vec, SumsAreTheSumOfEach) {
+  const auto all = signed_numbers<double>();
+  for (std::size_t first = 0; first < all.size(); ++first) {
+    const auto a = spread(all, 64, first, 5);
+    std::vector<double> result(8), wanted;
+    GetParam()->sums(a.data(), result.data());
+    for (std::size_t i = 0; i < 64; i += 8) wanted.push_back(GetParam()->sum(a.data() + i));
+    EXPECT_TRUE(same(result, wanted));
   }
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import layouts
 import numpy as np
 import pytest
 import reference as ref
@@ -230,6 +231,23 @@ def test_group_norm(
         expected = ref.group_norm(x, groups, weight, bias, channel_axis=channel_axis)
         assert_promised(y, expected)
         assert_stats(stats, expected.mean, expected.rstd)
+
+
+# Planes of 49 and 64: several runs a statistic, each with a weight and a bias of its own.
+@pytest.mark.parametrize("side", [7, 8])
+@pytest.mark.parametrize("groups", [1, 3, 8, 24])
+def test_group_norm_of_small_planes(
+    groups: int, side: int, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    x = make((5, 24, side, side), dtype, rng)
+    weight, bias = affine(24, rng)
+    for affines in ((weight, bias), (weight, None), (None, bias), (None, None)):
+        expected = ref.group_norm(x, groups, *affines)
+        for layout in (layouts.contiguous, layouts.padded, layouts.every_third_outer):
+            assert_promised(nf.group_norm(layout(x), groups, *affines), expected)
+        half = x.astype(np.float16)
+        y = nf.group_norm(half, groups, *affines)
+        assert_promised(y, ref.group_norm(half.astype(np.float32), groups, *affines))
 
 
 def test_one_value_alone_is_its_own_mean(dtype: np.dtype, rng: np.random.Generator) -> None:

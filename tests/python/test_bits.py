@@ -1,9 +1,11 @@
 """Promise 2: the same bits for any threads, instruction set, batch, place in memory, and run."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import layouts
+import ml_dtypes
 import numpy as np
 import pytest
 from cases import CASES, NORMALISING, VALUES, Case, far_from_zero, parameters, with_spikes
@@ -160,6 +162,29 @@ def test_a_row_of_any_length_has_the_same_bits_alone(n: int, dtype: np.dtype) ->
         assert_same_bits(call(np.pad(x, ((0, 0), (2, 1)))[:, 2 : n + 2]), whole)
 
 
+# Rows are taken several at a time: other kernels for each range, other pairs for each batch.
+@pytest.mark.parametrize("lengths", [range(2, 32), range(32, 97), range(97, 201)], ids=str)
+@pytest.mark.parametrize("name", ["float32", "float64", "float16"])
+def test_a_row_has_the_same_bits_in_a_batch_of_any_size(lengths: range, name: str) -> None:
+    for n in lengths:
+        x = far_from_zero((33, n), np.dtype("float64"))
+        x = (x - 9999).astype(name) if name == "float16" else x.astype(name)
+        x[7] *= 100
+        weight, bias = parameters(n)
+        calls: list[Callable[[Array], tuple[Array, ...]]] = [
+            lambda x, w=weight, b=bias: nf.layer_norm(x, None, w, b, return_stats=True),
+            lambda x, w=weight: nf.rms_norm(x, None, w, return_stats=True),
+            lambda x, b=bias: (nf.layer_norm(x, None, None, b),),
+            lambda x: (nf.layer_norm(x), *nf.mean_var(x, 1, keepdims=True)),
+        ]
+        for call in calls:
+            rows = [call(x[i : i + 1]) for i in range(len(x))]
+            alone = tuple(np.concatenate(parts) for parts in zip(*rows, strict=True))
+            for batch in (2, 3, 31, 32, 33):
+                assert_all_same_bits(call(x[:batch]), tuple(a[:batch] for a in alone))
+                assert_all_same_bits(call(x[-batch:]), tuple(a[-batch:] for a in alone))
+
+
 def test_more_leading_dimensions_do_not_change_a_row(dtype: np.dtype) -> None:
     x = far_from_zero((30, 1003), dtype)
     flat = nf.layer_norm(x)
@@ -217,3 +242,44 @@ def test_results_larger_than_the_cache_have_the_bits_of_those_in_place(
             nf.layer_norm(expected, axis=axis, out=expected, num_threads=threads)
             assert_same_bits(out, expected)
     assert memory[0] == 0
+
+
+FUSED: dict[str, tuple[bool, str | None]] = {
+    "residual": (True, None),
+    "activation": (False, "relu"),
+    "both": (True, "silu"),
+}
+
+
+@pytest.mark.parametrize("fused", FUSED)
+@pytest.mark.parametrize("name", ["float32", "float64", "float16", "bfloat16"])
+def test_fused_results_larger_than_the_cache_have_their_bits_from_any_byte_on(
+    name: str, fused: str
+) -> None:
+    """The sum with a residual is written past the cache as well, by whole lines."""
+    dtype = np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+    size = (_core.info()["caches"]["L3"] or 2**25) // (2 * dtype.itemsize) + 2**17
+    if size * dtype.itemsize > 2**28:
+        pytest.skip("this processor's last cache holds more than 256 MiB")
+    values = (np.arange(size) % 613 - 300).astype(dtype)
+    adds, activation = FUSED[fused]
+
+    def run(x: Array, axis: int, y: Array, total: Array) -> tuple[Array, ...]:
+        """With another x as residual, the sum in `total`."""
+        weight, bias = parameters(x.shape[axis])
+        common = {"axis": axis, "activation": activation}
+        if not adds:
+            return (nf.layer_norm(x, None, weight, bias, out=y, **common),)
+        residual = values[-x.size :].reshape(x.shape)
+        return nf.layer_norm(x, None, weight, bias, residual=residual, out=(y, total), **common)
+
+    unsigned = f"u{dtype.itemsize}"
+    for shape, axis in (((size // 771, 771), 1), ((size // 771, 771), 0), ((size // 49, 49), 1)):
+        x = values[: math.prod(shape)].reshape(shape)
+        in_place = x.copy()
+        expected = run(in_place, axis, in_place, np.empty_like(x))
+        for start, other in ((1, 32), (4, 1), (16, 60), (18, 34), (36, 16), (60, 4)):
+            y = layouts.byte_offset(np.empty_like(x), start)
+            total = layouts.byte_offset(np.empty_like(x), other)
+            for actual, wanted in zip(run(x, axis, y, total), expected, strict=True):
+                assert np.array_equal(actual.view(unsigned), wanted.view(unsigned)), (start, other)

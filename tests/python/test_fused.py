@@ -384,6 +384,25 @@ def test_the_sum_may_be_written_over_the_residual_or_x(
         assert_all_same_bits(results, expected)
 
 
+@pytest.mark.parametrize("shape", [(40, 9), (37, 49), (67, 205), (3, 20_001)])
+@pytest.mark.parametrize("layout", [f for f in layouts.ALL if f is not layouts.read_only])
+def test_the_sum_may_be_written_over_an_x_of_any_layout(
+    layout: Layout, shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    for x_dtype in FLOATS:
+        x, residual = make(shape, x_dtype, rng), make(shape, x_dtype, rng)
+        weight, bias = affine(shape[1], rng)
+        apart = nf.layer_norm(x, None, weight, bias, residual=residual)
+        a = layout(x)
+        y, total = nf.layer_norm(
+            a, None, weight, bias, residual=residual, out=(np.empty_like(x), a)
+        )
+        assert total is a
+        assert_all_same_bits((y, total), apart)
+        assert_same_bits(total, (x + residual).astype(x_dtype))
+        assert_promised(y, ref.layer_norm(wide_sum(x, residual), 1, weight, bias))
+
+
 def test_out_may_be_that_of_y_alone(dtype: np.dtype, rng: np.random.Generator) -> None:
     x, residual, call, expected = buffers(dtype, rng, 1)
     y = np.empty_like(x)

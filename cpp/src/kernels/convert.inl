@@ -66,10 +66,13 @@ void stream_bytes(const void* from, void* to, int64_t bytes, const void* next) n
   __builtin_memcpy(y + i, x + i, static_cast<size_t>(bytes - i));
 }
 
+// Whole lines of y past the cache. There are none where an element lies across two.
 template <class H>
 void stream_half(const float* x, void* to, int64_t count, const void* next) noexcept {
   H* y = static_cast<H*>(to);
-  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) % 64 / sizeof(H));
+  const uintptr_t address = reinterpret_cast<uintptr_t>(to);
+  if (address % sizeof(H)) return narrow_half<H>(x, to, count);
+  const int64_t beyond = static_cast<int64_t>(address % 64 / sizeof(H));
   int64_t i = beyond ? 32 - beyond : 0;
   if (i > count) i = count;
   narrow_half<H>(x, y, i);

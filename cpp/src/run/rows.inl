@@ -10,9 +10,10 @@ namespace normfast {
 // from memory, so that reads and writes alternate quickly.
 inline constexpr int64_t kTogether = 32;
 inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 2048;
-inline constexpr int64_t kShortRow = 2048;        // bytes: a line shared with the next row counts
-inline constexpr int64_t kDirectRun = 16;         // runs under this go through a tile
-inline constexpr int64_t kWorthFetching = 65536;  // bytes, before their turn
+inline constexpr int64_t kShortRow = 2048;         // bytes: a line shared with the next row counts
+inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
+inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
+inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
 
 template <class T>
 class Rows {
@@ -37,12 +38,14 @@ class Rows {
         rows_(work.plan.units),
         size_(nest_.size()),
         follows_(work.plan.affine_follows()),
-        together_(std::clamp<int64_t>((work.far ? kTogetherFar : kTogetherElements) / size_, 1,
-                                      std::min(kTogether, rows_.inner_size()))),
         staged_(!work.given_rstd && size_ <= kRowChunk && !sequence_.lies() &&
                 !sequence_.lies_in_groups() && work.reduction() != Reduction::kSums),
         source_(staged_ ? kTypeOf<T> : work.x.type),
         step_(affine_lies<T>(work, nest_, 0) ? 0 : 1) {
+    planes_side_by_side_ = staged_ && !work.weighted() && follows_ && nest_.ndim() == 2 &&
+                           lie_in_runs(work, nest_) &&
+                           rows_.inner_step(kX) == nest_.inner_size() * work.x.unit();
+    together_ = together();
     const bool runs = nest_.ndim() <= 1 || nest_.inner_size() >= kDirectRun;
     const bool lies = follows_ || affine_lies<T>(work, nest_, step_);
     const auto run_of = [&](const Array& a, Operand o) {
@@ -120,8 +123,11 @@ class Rows {
   void apply(const Place& place, int64_t c, const State& state) const {
     const int64_t begin = c * kRowChunk, end = std::min(size_, begin + kRowChunk);
     if (state.fit && direct_ && nest_.ndim() <= 1) {
-      if (breaks_lines(place.at)) return apply_block(place, state);
       return apply_direct(place.at, 0, place.count, begin, end, state);
+    }
+    if (state.fit && direct_ && planes_side_by_side_ &&
+        rows_.inner_step(kY) == nest_.inner_size() * work_.y.unit()) {
+      return apply_planes(place, state);
     }
     each(place, [&](int64_t i, const Offsets& at) {
       const Statistic found = state.found[i];
@@ -138,6 +144,13 @@ class Rows {
   }
 
  private:
+  int64_t together() const {
+    const int64_t elements = planes_side_by_side_ ? kStaged
+                             : work_.far          ? kTogetherFar
+                                                  : kTogetherElements;
+    return std::clamp<int64_t>(elements / size_, 1, std::min(kTogether, rows_.inner_size()));
+  }
+
   Parts parts(double* p) const { return {p, together_}; }
 
   // body(i, offsets) for each row.
@@ -151,9 +164,16 @@ class Rows {
   }
 
   // Rows that kernels cannot read where they lie are brought into a tile once, for both passes.
-  static T* staged_rows() { return tile<T, 3>(); }
+  static T* staged_rows() { return tile<T, 3, kStaged>(); }
   void reduce_staged(const Place& place, const Parts& to) const {
     T* const p = staged_rows();
+    if (planes_side_by_side_) {
+      for_planes(place, [&](int64_t i, int64_t first, const Offsets& at) {
+        fetch_ahead(work_.x.data + at[kX] + nest_[0].step[kX], nest_.inner_size() * work_.x.unit());
+        fetch_run(work_, kernels_, at, nest_.inner_size(), p + i * size_ + first);
+      });
+      return sequence_.of_rows(p, kTypeOf<T>, size_, place.count, to);
+    }
     each(place, [&](int64_t i, const Offsets& start) {
       T* const row = p + i * size_;
       if (runs_) {
@@ -169,6 +189,16 @@ class Rows {
       if (work_.weighted()) to.set(i, sequence_.of_tile(work_.reduction(), start, 0, size_, row));
     });
     if (!work_.weighted()) sequence_.of_rows(p, kTypeOf<T>, size_, place.count, to);
+  }
+
+  // body(i, first, offsets) for each plane of each row, in the order of memory.
+  template <class Body>
+  void for_planes(const Place& place, Body body) const {
+    Offsets first = place.at;
+    for (int64_t k = 0; k < size_; k += nest_.inner_size()) {
+      each({first, place.count}, [&](int64_t i, const Offsets& at) { body(i, k, at); });
+      first.add(nest_[0].step, 1);
+    }
   }
 
   // Weight and bias of each row where they are constant over it.
@@ -207,21 +237,31 @@ class Rows {
     if (maps.bias) maps.bias_next = rows.step[kBias] / unit;
   }
 
+  // Rows through one kernel. Short ones that follow one another in y and are streamed, but not by
+  // whole lines, go out together: one by one they would share lines, each to be read first.
+  void map_rows(const void* x, int64_t xs, char* y, int64_t ys, int64_t rows, int64_t size,
+                const RowMaps<T>& by) const {
+    const auto& kernels = kernels_.of(source_);
+    if (!work_.stream) return kernels.apply_rows(x, xs, y, ys, rows, size, by);
+    const int64_t bytes = size * size_of(source_);
+    const bool lines = reinterpret_cast<std::uintptr_t>(y) % 64 == 0 && bytes % 64 == 0;
+    if (lines || ys != size || bytes > kShortRow || rows * size > kRowChunk) {
+      return kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_);
+    }
+    char* const block = reinterpret_cast<char*>(tile<double, 1>());
+    kernels.apply_rows(x, xs, block, size, rows, size, by);
+    kernels_.stream_bytes(block, y, rows * bytes, static_cast<const char*>(x) + ahead_);
+  }
+
   // `count` rows from number i of their place on, the first of them at `at`.
   void apply_direct(const Offsets& at, int64_t i, int64_t count, int64_t begin, int64_t end,
                     const State& state) const {
     const int64_t unit = size_of(source_);
     const auto map = [&](int64_t first, const Offsets& o, int64_t xs, int64_t ys, int64_t rows,
-                         int64_t size, RowMaps<T> by) {
-      const auto& kernels = kernels_.of(source_);
+                         int64_t size, const RowMaps<T>& by) {
       const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
                               : work_.x.data + at[kX] + o[kX];
-      void* y = work_.y.data + at[kY] + o[kY];
-      if (work_.stream) {
-        kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_);
-      } else {
-        kernels.apply_rows(x, xs, y, ys, rows, size, by);
-      }
+      map_rows(x, xs, work_.y.data + at[kY] + o[kY], ys, rows, size, by);
     };
     if (planes_) {
       // The runs of one row, as rows that share a map.
@@ -241,27 +281,13 @@ class Rows {
     });
   }
 
-  // Short rows that follow one another and are streamed, but not by whole lines: written one by one
-  // they would share lines, each of which would be read first.
-  bool breaks_lines(const Offsets& at) const {
-    const int64_t bytes = size_ * work_.y.unit();
-    return work_.stream && bytes <= kShortRow && rows_.inner_step(kY) == bytes &&
-           (reinterpret_cast<std::uintptr_t>(work_.y.data + at[kY]) % 64 != 0 || bytes % 64 != 0);
-  }
-
-  // So they go out together.
-  void apply_block(const Place& place, const State& state) const {
-    const auto& kernels = kernels_.of(source_);
-    const int64_t unit = size_of(source_), count = place.count * size_;
-    const void* x =
-        staged_ ? reinterpret_cast<const char*>(staged_rows()) : work_.x.data + place.at[kX];
-    const int64_t xs = staged_ ? size_ : rows_.inner_step(kX) / unit;
-    char* const block = reinterpret_cast<char*>(tile<double, 1>());
-    RowMaps<T> by = maps(state, 0, weight_at(place.at[kWeight]), bias_at(place.at[kBias]));
-    step_affine(rows_.inner(), by);
-    kernels.apply_rows(x, xs, block, size_, place.count, size_, by);
-    kernels_.stream_bytes(block, work_.y.data + place.at[kY], count * unit,
-                          reinterpret_cast<const char*>(x) + ahead_);
+  // Staged planes that lie side by side, one of each row at a time.
+  void apply_planes(const Place& place, const State& state) const {
+    const int64_t size = nest_.inner_size();
+    for (int64_t k = 0, y = place.at[kY]; k < size_; k += size, y += nest_[0].step[kY]) {
+      map_rows(staged_rows() + k, size_, work_.y.data + y, size, place.count, size,
+               maps(state, 0, nullptr, nullptr));
+    }
   }
 
   void apply_runs(const Offsets& start, int64_t i, int64_t begin, int64_t end,
@@ -317,14 +343,15 @@ class Rows {
   const Nest& rows_;
   const int64_t size_;  // elements of a row
   const bool follows_;
-  const int64_t together_;
   const bool staged_;
-  const DType source_;  // what the maps read: x where it lies, or staged rows
-  const int64_t step_;  // of weight and bias, where they lie directly
-  bool runs_;           // all lies in runs
-  bool direct_;         // one kernel maps a run,
-  bool planes_;         // or all runs of a row
-  int64_t ahead_;       // bytes from x to the rows after these
+  const DType source_;        // what the maps read: x where it lies, or staged rows
+  const int64_t step_;        // of weight and bias, where they lie directly
+  bool planes_side_by_side_;  // those of the next row follow each of a row
+  int64_t together_;          // rows of a place
+  bool runs_;                 // all lies in runs
+  bool direct_;               // one kernel maps a run,
+  bool planes_;               // or all runs of a row
+  int64_t ahead_;             // bytes from x to the rows after these
 };
 
 }  // namespace normfast

@@ -16,10 +16,10 @@ inline constexpr int64_t kFetched = 1024;  // elements ahead that are fetched wh
 
 // Tiles of this thread, at the start of a cache line. A chunk of a row fits, and so does a group of
 // lines of a strip.
-template <class T, int kWhich = 0>
+template <class T, int kWhich = 0, int64_t kElements = kRowChunk>
 T* tile() {
   struct alignas(64) Tile {
-    T elements[kRowChunk];
+    T elements[kElements];
   };
   thread_local const std::unique_ptr<Tile> memory(new Tile);
   return memory->elements;
@@ -226,6 +226,11 @@ void leave(const Work& work, const Kernels<T>& kernels, const Array& array, int6
   } else {
     kernels.narrow[t](tile, out, count);
   }
+}
+
+// Asks for `bytes` that are read soon.
+inline void fetch_ahead(const char* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
 }
 
 // What fetch_input does, and the sum left where it is wanted, for a run of neighbours.

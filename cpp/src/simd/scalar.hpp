@@ -37,7 +37,7 @@ struct Array {
     return r;
   }
   void store(T* p) const { std::memcpy(p, lane, sizeof lane); }
-  // Past the cache, to an address that is a multiple of 64 (32 for sixteen-bit storage).
+  // Past the cache, to an address that is a multiple of 64.
   template <class S>
   void stream(S* p) const {
     store(p);
