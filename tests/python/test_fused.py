@@ -385,8 +385,8 @@ def test_the_sum_may_be_written_over_the_residual_or_x(
 
 
 @pytest.mark.parametrize("shape", [(40, 9), (37, 49), (67, 205), (3, 20_001)])
-@pytest.mark.parametrize("layout", [f for f in layouts.ALL if f is not layouts.read_only])
-def test_the_sum_may_be_written_over_an_x_of_any_layout(
+@pytest.mark.parametrize("layout", [f for f in layouts.SAME_ORDER if f is not layouts.read_only])
+def test_the_sum_may_be_written_over_an_x_of_any_strides(
     layout: Layout, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     for x_dtype in FLOATS:
