@@ -5,8 +5,9 @@
 namespace normfast {
 namespace {
 
+// Inlined by force: a call passes vectors through memory, and several cannot overlap.
 template <class V, int N>
-V polynomial(V x, const typename V::Element (&c)[N]) {
+[[gnu::always_inline]] inline V polynomial(V x, const typename V::Element (&c)[N]) {
   V p = V::set(c[N - 1]);
   for (int i = N - 2; i >= 0; --i) p = fma(p, x, V::set(c[i]));
   return p;
@@ -65,7 +66,7 @@ struct Constants<F64> {
 // e^x = 2^k * e^r, k the integer nearest x / ln 2. NaN stays NaN; beyond the ends of the range, the
 // values there.
 template <class V>
-V exponential(V x) {
+[[gnu::always_inline]] inline V exponential(V x) {
   using C = Constants<V>;
   x = smaller(V::set(C::kMost), larger(V::set(C::kLeast), x));
   const V t = fma(x, V::set(1.44269504088896340736), V::set(C::kRound));
@@ -75,13 +76,13 @@ V exponential(V x) {
 }
 
 template <class V>
-V sigmoid_of(V x, V times) {
+[[gnu::always_inline]] inline V sigmoid_of(V x, V times) {
   return times / (V::set(1) + exponential(V::set(0) - x));
 }
 
 // Far on the negative side the product of x and what is nearly 0 is 0 also where x is -inf.
 template <Activation A, class V>
-V activate(V x) {
+[[gnu::always_inline]] inline V activate(V x) {
   using C = Constants<V>;
   if constexpr (A == Activation::kRelu) return larger(V::set(0), x);
   if constexpr (A == Activation::kSilu) {
