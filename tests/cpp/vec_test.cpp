@@ -8,6 +8,8 @@ extern const Probe kProbeScalar;
 #if defined(__x86_64__)
 extern const Probe kProbeAvx2;
 extern const Probe kProbeAvx512;
+#elif defined(__aarch64__)
+extern const Probe kProbeNeon;
 #endif
 
 namespace {
@@ -17,6 +19,8 @@ const Probe* const kProbes[] = {
 #if defined(__x86_64__)
     &kProbeAvx2,
     &kProbeAvx512,
+#elif defined(__aarch64__)
+    &kProbeNeon,
 #endif
 };
 

@@ -18,6 +18,8 @@ extern const KernelTable kKernelsScalar;
 #if defined(__x86_64__)
 extern const KernelTable kKernelsAvx2;
 extern const KernelTable kKernelsAvx512;
+#elif defined(__aarch64__)
+extern const KernelTable kKernelsNeon;
 #endif
 
 namespace {
@@ -59,7 +61,7 @@ bool runs(const char* isa) {
 
 #else
 
-bool runs(const char*) { return true; }
+bool runs(const char*) { return true; }  // NEON is part of AArch64
 
 #endif
 
@@ -91,6 +93,8 @@ const std::vector<const KernelTable*>& built_kernels() {
 #if defined(__x86_64__)
       &kKernelsAvx2,
       &kKernelsAvx512,
+#elif defined(__aarch64__)
+      &kKernelsNeon,
 #endif
   };
   return tables;
