@@ -110,8 +110,8 @@ float64x2_t times_power_of_two(float64x2_t a, float64x2_t t) {
 // What an operation gives for each of the four. (+ - * / of registers are the compilers' own.)
 template <class V, class Operation, class... Same>
 V each(Operation operation, V a, Same... b) {
-  return {{operation(a.v[0], b.v[0]...), operation(a.v[1], b.v[1]...),
-           operation(a.v[2], b.v[2]...), operation(a.v[3], b.v[3]...)}};
+  return {{operation(a.v[0], b.v[0]...), operation(a.v[1], b.v[1]...), operation(a.v[2], b.v[2]...),
+           operation(a.v[3], b.v[3]...)}};
 }
 
 template <class T, class Register>
