@@ -334,36 +334,47 @@ const Case kCases[] = {
 };
 
 // A line a case: a digest for each type.
-std::string digests() {
-  std::ostringstream table;
+std::vector<std::string> digests() {
+  std::vector<std::string> lines;
   for (const Case& each : kCases) {
-    table << std::setw(28) << std::left << each.name << std::right << std::hex << std::setfill('0');
+    std::ostringstream line;
+    line << std::setw(28) << std::left << each.name << std::right << std::hex << std::setfill('0');
     for (const nf::DType type : kTypes) {
       Digest digest;
       for (const std::int64_t n : kLengths) {
         Call call(type, n, digest);
         each.run(call);
       }
-      table << ' ' << std::setw(16) << digest.value();
+      line << ' ' << std::setw(16) << digest.value();
     }
-    table << std::setfill(' ') << '\n';
+    lines.push_back(line.str());
   }
-  return table.str();
+  return lines;
 }
 
-std::string recorded() {
+void record() {
+  std::ofstream file(NORMFAST_BITS);
+  for (const std::string& line : digests()) file << line << '\n';
+}
+
+std::vector<std::string> recorded() {
   std::ifstream file(NORMFAST_BITS);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
 }
 
 TEST(Bits, OfFixedInputsAreThoseOnRecordOnEveryInstructionSet) {
-  if (std::getenv("NORMFAST_RENEW_BITS")) std::ofstream(NORMFAST_BITS) << digests();
+  if (std::getenv("NORMFAST_RENEW_BITS")) record();
+  const std::vector<std::string> wanted = recorded();
   const std::string before = nf::info().isa;
   for (const std::string& isa : nf::info().isas_available) {
     nf::use_isa(isa);
-    EXPECT_EQ(digests(), recorded()) << isa;
+    const std::vector<std::string> found = digests();
+    EXPECT_EQ(found.size(), wanted.size());
+    for (std::size_t i = 0; i < found.size() && i < wanted.size(); ++i) {
+      EXPECT_EQ(found[i], wanted[i]) << isa;
+    }
   }
   nf::use_isa(before);
 }
