@@ -120,6 +120,7 @@ def arm(session: nox.Session) -> None:
         f"-DCMAKE_C_COMPILER={machine}-gcc",
         f"-DCMAKE_CXX_COMPILER={machine}-g++",
         f"-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/{machine}",
+        env={"CTEST_PARALLEL_LEVEL": str(os.cpu_count())},
     )
 
 
