@@ -17,7 +17,7 @@ template <class T>
 constexpr bool kListIsComplete =
     sizeof(DirectKernels<T>) == (4 * kReductions + 4) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
-                              (2 * kReductions + 3 * kDTypes + 2 * kActivations + 5) * kPointer;
+                              (2 * kReductions + 3 * kDTypes + 2 * kActivations + 6) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
