@@ -74,12 +74,14 @@ from normfast.functional import (
 )
 from normfast.linear import cosine_linear, fold_batch_norm
 from normfast.memory import keep_buffers
+from normfast.paths import get_include
 
 __all__ = [
     "__version__",
     "batch_norm",
     "cosine_linear",
     "fold_batch_norm",
+    "get_include",
     "group_norm",
     "instance_norm",
     "keep_buffers",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import normfast as nf
-from normfast import functional, linear, memory
+from normfast import functional, linear, memory, paths
 
-NAMES = [*functional.__all__, *linear.__all__, *memory.__all__]
+NAMES = [*functional.__all__, *linear.__all__, *memory.__all__, *paths.__all__]
 FUNCTIONS = [getattr(nf, name) for name in NAMES]
 
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "normfast/export.h"
+
 namespace normfast {
 
 struct Info {
@@ -21,12 +23,13 @@ struct Info {
 };
 
 // Throws ValueError where NORMFAST_ISA names what this processor cannot run.
-Info info();
+NORMFAST_API Info info();
 
 // Changes the kernels of the whole process, for tests and measurements. Throws ValueError.
-void use_isa(const std::string& name);
+NORMFAST_API void use_isa(const std::string& name);
 
 // The yardstick of measurements: copies floats by vectors, or past the cache.
-void copy(const float* x, float* y, std::int64_t count, bool past_cache, int num_threads);
+NORMFAST_API void copy(const float* x, float* y, std::int64_t count, bool past_cache,
+                       int num_threads);
 
 }  // namespace normfast

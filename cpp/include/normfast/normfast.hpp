@@ -15,23 +15,24 @@
 #include <stdexcept>
 #include <string>
 
+#include "normfast/export.h"
 #include "normfast/types.hpp"
 #include "normfast/version.hpp"
 
 namespace normfast {
 
-struct ValueError : std::invalid_argument {
+struct NORMFAST_API ValueError : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-struct TypeError : std::invalid_argument {
+struct NORMFAST_API TypeError : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
 // Bytes of an element.
 inline constexpr std::int64_t kSizes[kDTypes] = {4, 8, 2, 2, 1, 1, 2, 2, 4, 8, 1};
 constexpr std::int64_t size_of(DType t) { return kSizes[static_cast<int>(t)]; }
-const char* dtype_name(DType t);
+NORMFAST_API const char* dtype_name(DType t);
 constexpr bool is_floating(DType t) { return t <= DType::kBFloat16; }
 
 inline constexpr int kMaxDims = 32;
@@ -165,15 +166,17 @@ struct NormalizeImage : Common {
 };
 
 // `reduced` are the axes averaged over; `channels` the axes that are not.
-void mean_var(const View& x, Axes reduced, const MeanVar& options);
-void layer_norm(const View& x, Axes reduced, const LayerNorm& options);
-void rms_norm(const View& x, Axes reduced, const RmsNorm& options);
-void batch_norm(const View& x, Axes channels, const BatchNorm& options);
-void instance_norm(const View& x, int channel_axis, const InstanceNorm& options);
-void group_norm(const View& x, std::int64_t num_groups, int channel_axis, const GroupNorm& options);
-void normalize(const View& x, Axes reduced, const Normalize& options);
-void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options);
-void standardize(const View& x, Axes reduced, const Standardize& options);
-void normalize_image(const View& image, const NormalizeImage& options);
+NORMFAST_API void mean_var(const View& x, Axes reduced, const MeanVar& options);
+NORMFAST_API void layer_norm(const View& x, Axes reduced, const LayerNorm& options);
+NORMFAST_API void rms_norm(const View& x, Axes reduced, const RmsNorm& options);
+NORMFAST_API void batch_norm(const View& x, Axes channels, const BatchNorm& options);
+NORMFAST_API void instance_norm(const View& x, int channel_axis, const InstanceNorm& options);
+NORMFAST_API void group_norm(const View& x, std::int64_t num_groups, int channel_axis,
+                             const GroupNorm& options);
+NORMFAST_API void normalize(const View& x, Axes reduced, const Normalize& options);
+NORMFAST_API void weight_norm(const View& v, const View& g, Axes channels,
+                              const WeightNorm& options);
+NORMFAST_API void standardize(const View& x, Axes reduced, const Standardize& options);
+NORMFAST_API void normalize_image(const View& image, const NormalizeImage& options);
 
 }  // namespace normfast

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "api/problem.hpp"
+#include "api/prepared.hpp"
 #include "dispatch/dispatch.hpp"
 
 namespace normfast {
@@ -61,9 +61,9 @@ void update(const View& running, double momentum, Value value) {
   });
 }
 
-// What both operations do first. In evaluation that is all: returns false when it has run.
+// What both operations do first.
 template <class Options>
-bool prepare(Problem& problem, const Options& options, const AxisList& channels, bool training) {
+void define(Problem& problem, const Options& options, const AxisList& channels, bool training) {
   const Running running = {options.running_mean, options.running_var};
   problem.check_eps(options.eps);
   problem.rule.eps = options.eps;
@@ -76,12 +76,10 @@ bool prepare(Problem& problem, const Options& options, const AxisList& channels,
   if (training) {
     if (!std::isfinite(options.momentum)) problem.fail("momentum is not finite");
     if (running.given() && !problem.empty()) problem.keep_moments();
-    return true;
+    return;
   }
   if (!running.given()) problem.fail("running_mean is None, expected an array in evaluation");
   give_running(problem, running, channels, options.eps);
-  problem.run();
-  return false;
 }
 
 // A statistic needs more than one value, or none at all; the variance that is kept also more than
@@ -106,12 +104,20 @@ void check_count(const Problem& problem, const char* what, double correction, bo
   }
 }
 
+int batch_axis_beside(int channel_axis) { return channel_axis == 0 ? 1 : 0; }
+
+Axes kept(int channel_axis, const InstanceNorm& options) {
+  const Axes channel = axis(channel_axis);
+  return options.use_input_stats ? channel | axis(batch_axis_beside(channel_axis)) : channel;
+}
+
 }  // namespace
 
 void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
   Problem problem("batch_norm", x, ~channels, options);
   const AxisList axes = axes_of(channels, x.ndim);
-  if (!prepare(problem, options, axes, options.training)) return;
+  define(problem, options, axes, options.training);
+  if (!options.training) return problem.run();
   const View& running_mean = options.running_mean;
   const View& tracked = options.num_batches_tracked;
   if (tracked.given()) {
@@ -147,12 +153,11 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
 
 void instance_norm(const View& x, int channel_axis, const InstanceNorm& options) {
   need_two_axes("instance_norm", x);
-  const int batch_axis = channel_axis == 0 ? 1 : 0;
-  const Axes channel = axis(channel_axis);
-  const Axes kept = options.use_input_stats ? channel | axis(batch_axis) : channel;
-  Problem problem("instance_norm", x, ~kept, options);
-  const AxisList axes = axes_of(channel, x.ndim);
-  if (!prepare(problem, options, axes, options.use_input_stats)) return;
+  const int batch_axis = batch_axis_beside(channel_axis);
+  Problem problem("instance_norm", x, ~kept(channel_axis, options), options);
+  const AxisList axes = axes_of(axis(channel_axis), x.ndim);
+  define(problem, options, axes, options.use_input_stats);
+  if (!options.use_input_stats) return problem.run();
   if (problem.empty()) return problem.run();
   check_count(problem, "channel and sample", 1, options.running_mean.given());
   problem.run();
@@ -176,6 +181,28 @@ void instance_norm(const View& x, int channel_axis, const InstanceNorm& options)
          average([&](int64_t i) { return problem.mean(i); }));
   update(options.running_var, options.momentum,
          average([&](int64_t i) { return problem.m2(i) / (problem.weight_of(i) - 1); }));
+}
+
+// Running statistics that are updated are not arrays of a run.
+Prepared prepare(const View& x, Axes channels, const BatchNorm& options) {
+  if (options.training) throw ValueError("batch_norm: training cannot be prepared");
+  return prepared("batch_norm", x, ~channels, options,
+                  [=](Problem& p, const View& mine, const BatchNorm& o) {
+                    define(p, o, axes_of(channels, mine.ndim), false);
+                  });
+}
+
+Prepared prepare(const View& x, int channel_axis, const InstanceNorm& options) {
+  need_two_axes("instance_norm", x);
+  if (options.use_input_stats && options.running_mean.given()) {
+    throw ValueError("instance_norm: an update of running statistics cannot be prepared");
+  }
+  return prepared("instance_norm", x, ~kept(channel_axis, options), options,
+                  [=](Problem& p, const View& mine, const InstanceNorm& o) {
+                    define(p, o, axes_of(axis(channel_axis), mine.ndim), o.use_input_stats);
+                    if (o.use_input_stats && !p.empty())
+                      check_count(p, "channel and sample", 1, false);
+                  });
 }
 
 }  // namespace normfast

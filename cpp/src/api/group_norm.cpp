@@ -1,11 +1,12 @@
-#include "api/problem.hpp"
+#include "api/prepared.hpp"
 
 namespace normfast {
+namespace {
 
-void group_norm(const View& x, int64_t num_groups, int channel_axis, const GroupNorm& options) {
-  need_two_axes("group_norm", x);
-  const int batch_axis = channel_axis == 0 ? 1 : 0;
-  Problem problem("group_norm", x, ~(axis(channel_axis) | axis(batch_axis)), options);
+Axes kept(int channel_axis) { return axis(channel_axis) | axis(channel_axis == 0 ? 1 : 0); }
+
+void define(Problem& problem, const View& x, int64_t num_groups, int channel_axis,
+            const GroupNorm& options) {
   const int64_t channels = x.shape[channel_axis];
   if (num_groups < 1) {
     problem.fail("num_groups is " + std::to_string(num_groups) + ", expected at least 1");
@@ -23,7 +24,23 @@ void group_norm(const View& x, int64_t num_groups, int channel_axis, const Group
   problem.select(options);
   problem.add(options.add);
   problem.activation(options.activation);
+}
+
+}  // namespace
+
+void group_norm(const View& x, int64_t num_groups, int channel_axis, const GroupNorm& options) {
+  need_two_axes("group_norm", x);
+  Problem problem("group_norm", x, ~kept(channel_axis), options);
+  define(problem, x, num_groups, channel_axis, options);
   problem.run();
+}
+
+Prepared prepare(const View& x, int64_t num_groups, int channel_axis, const GroupNorm& options) {
+  need_two_axes("group_norm", x);
+  return prepared("group_norm", x, ~kept(channel_axis), options,
+                  [=](Problem& p, const View& mine, const GroupNorm& o) {
+                    define(p, mine, num_groups, channel_axis, o);
+                  });
 }
 
 }  // namespace normfast

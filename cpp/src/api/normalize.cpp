@@ -1,9 +1,9 @@
-#include "api/problem.hpp"
+#include "api/prepared.hpp"
 
 namespace normfast {
+namespace {
 
-void normalize(const View& x, Axes reduced, const Normalize& options) {
-  Problem problem("normalize", x, reduced, options);
+void define(Problem& problem, const Normalize& options) {
   problem.check_eps(options.eps);
   problem.rule.divisor = options.norm == Norm::kL1   ? Divisor::kL1
                          : options.norm == Norm::kL2 ? Divisor::kL2
@@ -11,7 +11,19 @@ void normalize(const View& x, Axes reduced, const Normalize& options) {
   problem.rule.report = Report::kDivisor;
   problem.rule.eps = options.eps;
   problem.select({options.where, View()});
+}
+
+}  // namespace
+
+void normalize(const View& x, Axes reduced, const Normalize& options) {
+  Problem problem("normalize", x, reduced, options);
+  define(problem, options);
   problem.run();
+}
+
+Prepared prepare(const View& x, Axes reduced, const Normalize& options) {
+  return prepared("normalize", x, reduced, options,
+                  [](Problem& p, const View&, const Normalize& o) { define(p, o); });
 }
 
 void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options) {

@@ -473,43 +473,119 @@ int Problem::threads() const {
   return static_cast<int>(std::min<int64_t>(most, wanted));
 }
 
-// A result that fills half of the last cache or more is written past it, which saves reading its
-// lines first. In place they are there already.
-bool Problem::streams() const {
-  const View& out = common_.out;
-  if (!out.given() || out.data == x_.data) return false;
+bool Problem::streams(const void* x, const void* out) const {
+  if (!common_.out.given() || out == x) return false;
   const int64_t l3 = caches().l3 ? caches().l3 : 32 * 1024 * 1024;
-  return size_ * size_of(out.dtype) > l3 / 2;
+  return size_ * size_of(common_.out.dtype) > l3 / 2;
 }
 
-void Problem::run() {
-  if (empty()) {
-    // Statistics of nothing: mean 0, and rstd 1, which change nothing; or those that were given.
-    const int64_t n = statistics();
-    if (work_.mean) std::fill_n(work_.mean, n, 0.0);
-    if (work_.scale) std::fill_n(work_.scale, n, rule.report == Report::kReciprocal ? 1.0 : 0.0);
-    if (work_.mean && work_.given_mean) std::copy_n(work_.given_mean, n, work_.mean);
-    if (work_.scale && work_.given_rstd) std::copy_n(work_.given_rstd, n, work_.scale);
-    return;
-  }
-  const View& out = common_.out;
+// Calls body with the kernels of the computing type.
+template <class Body>
+auto Problem::computed(const Body& body) const {
+  const KernelTable& table = kernels();
+  return computing_ == DType::kFloat32 ? body(table.f32, table.fence)
+                                       : body(table.f64, table.fence);
+}
+
+// Statistics of nothing: mean 0, and rstd 1, which change nothing; or those that were given.
+void Problem::report_nothing(const Work& work) const {
+  const int64_t n = statistics();
+  if (work.mean) std::fill_n(work.mean, n, 0.0);
+  if (work.scale) std::fill_n(work.scale, n, rule.report == Report::kReciprocal ? 1.0 : 0.0);
+  if (work.mean && work.given_mean) std::copy_n(work.given_mean, n, work.mean);
+  if (work.scale && work.given_rstd) std::copy_n(work.given_rstd, n, work.scale);
+}
+
+void Problem::lay_out() {
   Layout layout;
   lay_out(layout);
-  make_plan(layout, work_.plan);
+  make_plan(layout, plan_);
   work_.rule = rule;
-  work_.x = {static_cast<char*>(x_.data), x_.dtype};
-  if (out.given()) work_.y = {static_cast<char*>(out.data), out.dtype};
   work_.weight = weight_.data;
   work_.bias = bias_.data;
   work_.threads = threads();
-  work_.stream = streams();
   work_.far = size_ * size_of(x_.dtype) > caches().l2;
-  const KernelTable& table = kernels();
-  if (computing_ == DType::kFloat32) {
-    normfast::run<float>(work_, table.f32, table.fence);
-  } else {
-    normfast::run<double>(work_, table.f64, table.fence);
+  work_.x = {static_cast<char*>(x_.data), x_.dtype};
+  if (common_.out.given()) work_.y = {static_cast<char*>(common_.out.data), common_.out.dtype};
+  work_.stream = streams(x_.data, common_.out.data);
+}
+
+void Problem::run() {
+  if (empty()) return report_nothing(work_);
+  lay_out();
+  computed(
+      [&](const auto& kernels, KernelTable::Fence fence) { normfast::run(work_, kernels, fence); });
+}
+
+int64_t Problem::blocks() const {
+  if (empty()) return 0;
+  return computed(
+      [&](const auto& kernels, KernelTable::Fence) { return normfast::blocks(work_, kernels); });
+}
+
+void Problem::check_arrays(const Arrays& arrays) const {
+  View views[2 * kArguments];
+  Named read[kArguments], written[kArguments];
+  View* next = views;
+  const auto stand = [&](const Named& argument) {
+    if (!argument.elementwise) return argument;
+    const View* const view = argument.view;
+    void* const data = view == &x_            ? const_cast<void*>(arrays.x)
+                       : view == &common_.out ? arrays.out
+                       : view == sum_         ? arrays.sum
+                                              : const_cast<void*>(arrays.addend);
+    if (!data && size_ > 0) fail(std::string(argument.name) + " is missing");
+    *next = *view;
+    next->data = data;
+    return Named{argument.name, next++, true};
+  };
+  for (int i = 0; i < num_read_; ++i) read[i] = stand(read_[i]);
+  for (int i = 0; i < num_written_; ++i) {
+    written[i] = stand(written_[i]);
+    for (int k = 0; k < num_read_; ++k) check_apart(written[i], read[k]);
+    for (int k = 0; k < i; ++k) {
+      if (!overlap(*written[i].view, *written[k].view)) continue;
+      fail(std::string(written[i].name) + " overlaps " + written[k].name);
+    }
   }
+}
+
+void Problem::check_blocks(int64_t first, int64_t last, int64_t all) const {
+  if (0 <= first && first <= last && last <= all) return;
+  fail("blocks are [" + std::to_string(first) + ", " + std::to_string(last) +
+       "), expected a part of [0, " + std::to_string(all) + ")");
+}
+
+Work Problem::with(const Arrays& arrays) const {
+  check_arrays(arrays);
+  Work work = work_;
+  work.x.data = static_cast<char*>(const_cast<void*>(arrays.x));
+  work.y.data = static_cast<char*>(arrays.out);
+  if (addend_) work.addend.data = static_cast<char*>(const_cast<void*>(arrays.addend));
+  if (sum_) work.sum.data = static_cast<char*>(arrays.sum);
+  work.mean = arrays.statistics.mean;
+  work.scale = arrays.statistics.scale;
+  work.stream = streams(arrays.x, arrays.out);
+  return work;
+}
+
+void Problem::run(const Arrays& arrays) const {
+  const Work work = with(arrays);
+  if (empty()) return report_nothing(work);
+  computed(
+      [&](const auto& kernels, KernelTable::Fence fence) { normfast::run(work, kernels, fence); });
+}
+
+void Problem::run(const Arrays& arrays, int64_t first, int64_t last) const {
+  check_blocks(first, last, blocks());
+  const Work work = with(arrays);
+  if (work.given_rstd && (work.mean || work.scale)) {
+    fail("statistics are given, and not reported by blocks");
+  }
+  if (first == last) return;
+  computed([&](const auto& kernels, KernelTable::Fence fence) {
+    normfast::run_blocks(work, kernels, fence, first, last);
+  });
 }
 
 }  // namespace normfast

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "normfast/normfast.hpp"
+#include "normfast/prepared.hpp"
 #include "run/work.hpp"
 
 namespace normfast {
@@ -43,6 +44,9 @@ class Problem {
  public:
   Problem(const char* operation, const View& x, Axes reduced, const Common& common,
           Accept accept = Accept::kFloats, const char* x_name = "x");
+
+  Problem(const Problem&) = delete;
+  Problem& operator=(const Problem&) = delete;
 
   Rule rule;
 
@@ -83,7 +87,9 @@ class Problem {
 
   DType computing() const { return computing_; }
   int threads() const;
-  bool streams() const;
+  // A result that fills half of the last cache or more is written past it, which saves reading
+  // its lines first. In place they are there already.
+  bool streams(const void* x, const void* out) const;
   bool weighted() const { return work_.weighted(); }
   // How many elements each statistic selects, and the sum of their weights.
   struct Selected {
@@ -107,6 +113,15 @@ class Problem {
 
   // Nothing has been written until here.
   void run();
+
+  // The same for many runs: laid out once, then run on other arrays that lie as those of the
+  // problem do, whole or in blocks.
+  void lay_out();
+  int64_t blocks() const;
+  void check_arrays(const Arrays& arrays) const;
+  void check_blocks(int64_t first, int64_t last, int64_t all) const;
+  void run(const Arrays& arrays) const;
+  void run(const Arrays& arrays, int64_t first, int64_t last) const;
 
  private:
   // Elementwise: read or written in step with x, so that one such array may stand for another.
@@ -138,6 +153,10 @@ class Problem {
                    double offset);
   void place_broadcast(Parameter& p, const char* name, const View& view, double offset);
   void lay_out(Layout& layout) const;
+  Work with(const Arrays& arrays) const;
+  void report_nothing(const Work& work) const;
+  template <class Body>
+  auto computed(const Body& body) const;
 
   const char* operation_;
   const char* x_name_;
@@ -157,7 +176,8 @@ class Problem {
   static constexpr int kArguments = 12;
   Named read_[kArguments], written_[kArguments];
   int num_read_ = 0, num_written_ = 0;
-  Work work_;
+  normfast::Plan plan_;
+  Work work_{plan_};
 };
 
 }  // namespace normfast

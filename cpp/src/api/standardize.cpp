@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "api/problem.hpp"
+#include "api/prepared.hpp"
 
 namespace normfast {
 namespace {
@@ -24,10 +24,8 @@ AxisList statistic_axes(const Problem& problem, const char* name, const View& vi
   return axes_of(all_axes(x.ndim), x.ndim);
 }
 
-}  // namespace
-
-void standardize(const View& x, Axes reduced, const Standardize& options) {
-  Problem problem("standardize", x, reduced, options, Accept::kIntegersToo);
+// Statistics are computed, or given.
+void define(Problem& problem, const View& x, Axes reduced, const Standardize& options) {
   reduced &= all_axes(x.ndim);
   problem.select(options);
   if (options.mean.given() != options.deviation.given()) {
@@ -41,10 +39,6 @@ void standardize(const View& x, Axes reduced, const Standardize& options) {
     problem.check_read("std", options.deviation);
     const Values deviation = problem.spread(options.deviation, std_axes);
     problem.give(problem.spread(options.mean, mean_axes), reciprocals(deviation, 0, false));
-    problem.run();
-    if (double* scale = options.statistics.scale) {
-      std::copy_n(deviation.data, deviation.size, scale);
-    }
     return;
   }
   problem.rule.report = Report::kDivisor;
@@ -53,7 +47,26 @@ void standardize(const View& x, Axes reduced, const Standardize& options) {
     problem.fail("correction is " + number_text(options.correction) + ", expected less than " +
                  std::to_string(problem.count()) + ", the number of elements averaged over");
   }
+}
+
+}  // namespace
+
+void standardize(const View& x, Axes reduced, const Standardize& options) {
+  Problem problem("standardize", x, reduced, options, Accept::kIntegersToo);
+  define(problem, x, reduced, options);
   problem.run();
+  double* const scale = options.statistics.scale;
+  if (!scale || !options.deviation.given()) return;
+  const AxisList axes = statistic_axes(problem, "std", options.deviation, x, reduced);
+  const Values deviation = problem.spread(options.deviation, axes);
+  std::copy_n(deviation.data, deviation.size, scale);
+}
+
+Prepared prepare(const View& x, Axes reduced, const Standardize& options) {
+  const auto define_mine = [=](Problem& p, const View& mine, const Standardize& o) {
+    define(p, mine, reduced, o);
+  };
+  return prepared("standardize", x, reduced, options, define_mine, Accept::kIntegersToo);
 }
 
 }  // namespace normfast

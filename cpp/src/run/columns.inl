@@ -77,6 +77,7 @@ class Columns {
                    reachable<T>(work, work.plan.units);
   }
 
+  static constexpr int64_t kMostPart = Parts::size(kStrip);
   int64_t units() const { return work_.plan.units.size() * strips_; }
   int64_t chunks() const { return full_chunks() + (lines_.size() % stack_ != 0); }
   int64_t part_size() const { return Parts::size(strip_ / fold_); }

@@ -1,7 +1,5 @@
 #include "run/pixels.hpp"
 
-#include <vector>
-
 #include "parallel/parallel.hpp"
 #include "run/sequence.inl"
 
@@ -15,19 +13,13 @@ int index_of(int64_t unit) { return unit == 1 ? 0 : unit == 2 ? 1 : unit == 4 ? 
 template <class T>
 class Pass {
  public:
-  Pass(const Pixels& p, const KernelTable& table, const Kernels<T>& kernels)
+  Pass(const Pixels& p, const ChannelMaps<T>& maps, const KernelTable& table,
+       const Kernels<T>& kernels)
       : p_(p),
         kernels_(kernels),
+        maps_(maps),
         split_(interleaved(p.x, kX, p.x_step) ? table.split[index_of(p.x.unit())] : nullptr),
-        join_(interleaved(p.y, kY, p.y_step) ? table.join[index_of(p.y.unit())] : nullptr),
-        statistics_(static_cast<std::size_t>(p.channels)),
-        maps_(static_cast<std::size_t>(p.channels)),
-        fits_(static_cast<std::size_t>(p.channels)) {
-    for (std::size_t c = 0; c < statistics_.size(); ++c) {
-      statistics_[c] = {1, p.mean[c], 0, p.rstd[c]};
-      fits_[c] = fold(kernels, statistics_[c], kNoWeight, kNoBias, maps_[c]);
-    }
-  }
+        join_(interleaved(p.y, kY, p.y_step) ? table.join[index_of(p.y.unit())] : nullptr) {}
 
   void operator()(int64_t begin, int64_t end) const {
     for_runs(p_.nest, begin, end, [&](int64_t, const Offsets& at, int64_t count) {
@@ -92,10 +84,10 @@ class Pass {
 
   void map(std::size_t c, const T* x, T* y, int64_t count, bool last) const {
     const auto& kernels = kernels_.of(kTypeOf<T>);
-    const Normalizer<T>& m = maps_[c];
+    const Normalizer<T>& m = maps_.maps[c];
     const RowMaps<T> map = {&m.center, &m.scale, &m.shift};
-    if (!fits_[c]) {
-      apply_exact<T>(statistics_[c], x, y, count, nullptr, nullptr);
+    if (!maps_.fits[c]) {
+      apply_exact<T>(maps_.statistics[c], x, y, count, nullptr, nullptr);
     } else if (last && p_.stream) {
       kernels.stream_rows(x, 0, y, 0, 1, count, map, 0);
     } else {
@@ -105,25 +97,39 @@ class Pass {
 
   const Pixels& p_;
   const Kernels<T>& kernels_;
+  const ChannelMaps<T>& maps_;
   const KernelTable::SplitPixels split_;  // null: not interleaved
   const KernelTable::JoinPixels join_;
-  std::vector<Statistic> statistics_;
-  std::vector<Normalizer<T>> maps_;
-  std::vector<char> fits_;
 };
 
 }  // namespace
 
 template <class T>
-void run(const Pixels& pixels, const KernelTable& table, const Kernels<T>& kernels) {
-  const Pass<T> pass(pixels, table, kernels);
-  parallel_for(pixels.threads, pixels.nest.size(), [&](int64_t begin, int64_t end) {
-    pass(begin, end);
+ChannelMaps<T>::ChannelMaps(const Pixels& p, const Kernels<T>& kernels)
+    : statistics(static_cast<std::size_t>(p.channels)),
+      maps(statistics.size()),
+      fits(statistics.size()) {
+  for (std::size_t c = 0; c < statistics.size(); ++c) {
+    statistics[c] = {1, p.mean[c], 0, p.rstd[c]};
+    fits[c] = fold(kernels, statistics[c], kNoWeight, kNoBias, maps[c]);
+  }
+}
+
+template <class T>
+void run(const Pixels& pixels, const ChannelMaps<T>& maps, const KernelTable& table,
+         const Kernels<T>& kernels, int64_t begin, int64_t end) {
+  const Pass<T> pass(pixels, maps, table, kernels);
+  parallel_for(pixels.threads, end - begin, [&](int64_t b, int64_t e) {
+    pass(begin + b, begin + e);
     if (pixels.stream) table.fence();
   });
 }
 
-template void run<float>(const Pixels&, const KernelTable&, const Kernels<float>&);
-template void run<double>(const Pixels&, const KernelTable&, const Kernels<double>&);
+template struct ChannelMaps<float>;
+template struct ChannelMaps<double>;
+template void run<float>(const Pixels&, const ChannelMaps<float>&, const KernelTable&,
+                         const Kernels<float>&, int64_t, int64_t);
+template void run<double>(const Pixels&, const ChannelMaps<double>&, const KernelTable&,
+                          const Kernels<double>&, int64_t, int64_t);
 
 }  // namespace normfast

@@ -61,6 +61,7 @@ class Rows {
   }
 
   static constexpr bool kHasBands = false;
+  static constexpr int64_t kMostPart = Parts::size(kTogether);
 
   int64_t units() const { return (rows_.size() + together_ - 1) / together_; }
   Place place(int64_t unit) const {

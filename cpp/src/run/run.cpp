@@ -1,11 +1,47 @@
-#include <memory>
-
 #include "parallel/parallel.hpp"
 #include "run/columns.inl"
 #include "run/rows.inl"
 
 namespace normfast {
 namespace {
+
+// Units [begin, end), each from reading to writing.
+template <class Form>
+void run_units(const Form& form, const Work& work, int64_t begin, int64_t end) {
+  const int64_t chunks = form.chunks();
+  const bool reduces = !work.given_rstd;
+  double total[Form::kMostPart], part[Form::kMostPart];
+  typename Form::State state;
+  form.for_places(begin, end, [&](const auto& place) {
+    for (int64_t c = 0; c < chunks && reduces; ++c) {
+      form.reduce(place, c, c == 0 ? total : part);
+      if (c > 0) form.merge_into(place, total, part);
+    }
+    form.finish(place, total, state);
+    // Backwards: what was read last is still in cache.
+    for (int64_t c = chunks; c-- > 0 && work.y;) form.apply(place, c, state);
+  });
+}
+
+// Where nothing is reduced, chunks stand for themselves: [begin, end) of all units' in turn.
+template <class Form>
+void run_chunks(const Form& form, int64_t begin, int64_t end) {
+  const int64_t chunks = form.chunks();
+  typename Form::State state;
+  for (int64_t i = begin; i < end;) {
+    const int64_t unit = i / chunks, last = std::min(end, (unit + 1) * chunks);
+    const auto place = form.place(unit);
+    form.finish(place, nullptr, state);
+    for (; i < last; ++i) form.apply(place, i % chunks, state);
+  }
+}
+
+// Calls body with the form of the work.
+template <class T, class Body>
+auto with_form(const Work& work, const Kernels<T>& kernels, const Body& body) {
+  if (work.plan.form == Form::kRows) return body(Rows<T>(work, kernels));
+  return body(Columns<T>(work, kernels));
+}
 
 // Both forms run alike. Where there are units enough for the threads, each thread takes whole
 // units: reduce, merge, apply while the data is still in cache. Otherwise the chunks of many units
@@ -35,24 +71,8 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   }
 
   if (!banded && (work.threads == 1 || chunks == 1 || units >= 4 * work.threads)) {
-    in_parallel(units, [&](int64_t begin, int64_t end) {
-      constexpr int64_t kInline = 256;
-      double small[kInline];
-      std::unique_ptr<double[]> large(2 * size > kInline ? new double[2 * size] : nullptr);
-      double* total = large ? large.get() : small;
-      double* part = total + size;
-      State state;
-      form.for_places(begin, end, [&](const auto& place) {
-        for (int64_t c = 0; c < chunks && reduces; ++c) {
-          form.reduce(place, c, c == 0 ? total : part);
-          if (c > 0) form.merge_into(place, total, part);
-        }
-        form.finish(place, total, state);
-        // Backwards: what was read last is still in cache.
-        for (int64_t c = chunks; c-- > 0 && work.y;) form.apply(place, c, state);
-      });
-    });
-    return;
+    return in_parallel(units,
+                       [&](int64_t begin, int64_t end) { run_units(form, work, begin, end); });
   }
 
   const auto in_phases = [&](int64_t first, int64_t last) {
@@ -115,14 +135,36 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
 
 template <class T>
 void run(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence) {
-  if (work.plan.form == Form::kRows) {
-    execute(Rows<T>(work, kernels), work, fence);
-  } else {
-    execute(Columns<T>(work, kernels), work, fence);
-  }
+  with_form<T>(work, kernels, [&](const auto& form) { execute(form, work, fence); });
+}
+
+template <class T>
+int64_t blocks(const Work& work, const Kernels<T>& kernels) {
+  return with_form<T>(work, kernels, [&](const auto& form) {
+    return work.given_rstd ? form.units() * form.chunks() : form.units();
+  });
+}
+
+template <class T>
+void run_blocks(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence,
+                int64_t first, int64_t last) {
+  with_form<T>(work, kernels, [&](const auto& form) {
+    if (work.given_rstd) {
+      run_chunks(form, first, last);
+    } else {
+      run_units(form, work, first, last);
+    }
+  });
+  if (work.stream) fence();
 }
 
 template void run<float>(const Work&, const Kernels<float>&, KernelTable::Fence);
 template void run<double>(const Work&, const Kernels<double>&, KernelTable::Fence);
+template int64_t blocks<float>(const Work&, const Kernels<float>&);
+template int64_t blocks<double>(const Work&, const Kernels<double>&);
+template void run_blocks<float>(const Work&, const Kernels<float>&, KernelTable::Fence, int64_t,
+                                int64_t);
+template void run_blocks<double>(const Work&, const Kernels<double>&, KernelTable::Fence, int64_t,
+                                 int64_t);
 
 }  // namespace normfast

@@ -12,7 +12,7 @@ struct Parts {
   double* p;
   int64_t stride;
 
-  static int64_t size(int64_t stride) { return 4 * stride; }
+  static constexpr int64_t size(int64_t stride) { return 4 * stride; }
   double* count() const { return p; }
   double* mean() const { return p + stride; }
   double* mean_lo() const { return p + 2 * stride; }

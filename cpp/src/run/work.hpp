@@ -20,7 +20,9 @@ struct Array {
 // are of the computing type, sample_weight is float64, all of them aligned. Where the statistics
 // are given, nothing is reduced and the rule is not asked.
 struct Work {
-  Plan plan;
+  explicit Work(const Plan& p) noexcept : plan(p) {}
+
+  const Plan& plan;
   Rule rule;
   Array x, y;
   Array addend;  // added to x before its statistics (residual), or to y at the end
@@ -61,7 +63,21 @@ struct Work {
 template <class T>
 void run(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence);
 
+// The same in blocks, which may run in any order and on any threads: each is some whole statistics
+// or, where those are given, some of the elements. No memory is allocated.
+template <class T>
+int64_t blocks(const Work& work, const Kernels<T>& kernels);
+template <class T>
+void run_blocks(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence,
+                int64_t first, int64_t last);
+
 extern template void run<float>(const Work&, const Kernels<float>&, KernelTable::Fence);
 extern template void run<double>(const Work&, const Kernels<double>&, KernelTable::Fence);
+extern template int64_t blocks<float>(const Work&, const Kernels<float>&);
+extern template int64_t blocks<double>(const Work&, const Kernels<double>&);
+extern template void run_blocks<float>(const Work&, const Kernels<float>&, KernelTable::Fence,
+                                       int64_t, int64_t);
+extern template void run_blocks<double>(const Work&, const Kernels<double>&, KernelTable::Fence,
+                                        int64_t, int64_t);
 
 }  // namespace normfast

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from normfast import __version__
+from normfast import __version__, paths
 from normfast.cli.apply.options import add_operations
 
 MISSING: Final = "normfast: the command line needs {name}: pip install {requirement}"
@@ -84,6 +84,12 @@ def parser() -> argparse.ArgumentParser:
     """The options of every command."""
     top = argparse.ArgumentParser(prog="normfast", description="Fast, exact normalisation.")
     top.add_argument("--version", action="version", version=f"normfast {__version__}")
+    for option, text, what in (
+        ("--includes", f"-I{paths.get_include()}", "the compiler option for the C and C++ headers"),
+        ("--cmakedir", paths.get_cmake_dir(), "the directory of the CMake package"),
+        ("--pkgconfigdir", paths.get_pkgconfig_dir(), "the directory of normfast.pc"),
+    ):
+        top.add_argument(option, action=Print, text=text, help=f"print {what}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     commands.add_parser("info", help="what was built, and what was chosen on this machine")
@@ -157,6 +163,25 @@ def parser() -> argparse.ArgumentParser:
     )
     add_operations(apply)
     return top
+
+
+class Print(argparse.Action):
+    """An option that prints a line and ends the program, as ``--version`` does."""
+
+    def __init__(self, option_strings: list[str], dest: str, text: str, help: str) -> None:  # noqa: A002
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
+        self.text = text
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: object,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Print and exit."""
+        print(self.text)
+        parser.exit()
 
 
 def positive(text: str) -> int:
