@@ -37,6 +37,7 @@ else()
 endif()
 file(RELATIVE_PATH pc_prefix
   ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" pc_prefix ${pc_prefix})
 configure_file(cmake/normfast.pc.in normfast.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/normfast.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT devel)
