@@ -1,3 +1,7 @@
+#!/usr/bin/env python3
+# /// script
+# dependencies = ["nox>=2025.2.9"]
+# ///
 """Every check of the project: `nox` runs the fast ones, `nox -l` lists them all."""
 
 import os
@@ -214,3 +218,7 @@ def figures(session: nox.Session) -> None:
     session.run("python", "bench/numerics.py", "--write")
     for name in ("cubes", "normalisation"):
         session.run("python", f"docs/images/{name}.py")
+
+
+if __name__ == "__main__":
+    nox.main()

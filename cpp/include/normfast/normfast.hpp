@@ -14,6 +14,7 @@
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "normfast/export.h"
 #include "normfast/types.hpp"
@@ -69,6 +70,43 @@ struct View {
     return n;
   }
 };
+
+// The element type of a C++ type. Of the sixteen-bit floats there is none: set View::dtype.
+template <class T>
+constexpr DType dtype_of() {
+  constexpr bool kIs[] = {std::is_same_v<T, float>,
+                          std::is_same_v<T, double>,
+                          false,
+                          false,
+                          std::is_same_v<T, std::uint8_t>,
+                          std::is_same_v<T, std::int8_t>,
+                          std::is_same_v<T, std::uint16_t>,
+                          std::is_same_v<T, std::int16_t>,
+                          std::is_same_v<T, std::int32_t>,
+                          std::is_same_v<T, std::int64_t>,
+                          std::is_same_v<T, bool>};
+  int i = 0;
+  while (!kIs[i]) ++i;  // past the end: no such element type
+  return static_cast<DType>(i);
+}
+
+// An array in C order: the last axis is contiguous.
+template <class T>
+View view(T* data, std::initializer_list<std::int64_t> shape) {
+  constexpr DType kType = dtype_of<std::remove_const_t<T>>();
+  View v;
+  v.data = const_cast<std::remove_const_t<T>*>(data);
+  v.dtype = kType;
+  v.writable = !std::is_const_v<T>;
+  v.ndim = static_cast<int>(shape.size());
+  std::int64_t step = sizeof(T);
+  for (int i = v.ndim - 1; i >= 0; --i) {
+    v.shape[i] = shape.begin()[i];
+    v.strides[i] = step;
+    step *= v.shape[i];
+  }
+  return v;
+}
 
 // A set of axes, as a bit each.
 using Axes = std::uint32_t;
