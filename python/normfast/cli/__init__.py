@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from normfast import __version__, paths
 from normfast.cli.apply.options import add_operations
@@ -85,11 +85,15 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="normfast", description="Fast, exact normalisation.")
     top.add_argument("--version", action="version", version=f"normfast {__version__}")
     for option, text, what in (
-        ("--includes", f"-I{paths.get_include()}", "the compiler option for the C and C++ headers"),
-        ("--cmakedir", paths.get_cmake_dir(), "the directory of the CMake package"),
-        ("--pkgconfigdir", paths.get_pkgconfig_dir(), "the directory of normfast.pc"),
+        (
+            "--includes",
+            f"-I{paths.get_include()}",
+            "print the compiler option for the C and C++ headers",
+        ),
+        ("--cmakedir", paths.get_cmake_dir(), "print the directory of the CMake package"),
+        ("--pkgconfigdir", paths.get_pkgconfig_dir(), "print the directory of normfast.pc"),
     ):
-        top.add_argument(option, action=Print, text=text, help=f"print {what}")
+        top.add_argument(option, action=Print, text=text, help=what)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     commands.add_parser("info", help="what was built, and what was chosen on this machine")
@@ -168,8 +172,8 @@ def parser() -> argparse.ArgumentParser:
 class Print(argparse.Action):
     """An option that prints a line and ends the program, as ``--version`` does."""
 
-    def __init__(self, option_strings: list[str], dest: str, text: str, help: str) -> None:  # noqa: A002
-        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
+    def __init__(self, option_strings: list[str], text: str, **options: Any) -> None:
+        super().__init__(option_strings, **options, nargs=0)
         self.text = text
 
     def __call__(
