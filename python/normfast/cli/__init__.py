@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
         (
             "--includes",
             f"-I{paths.get_include()}",
-            "print the compiler option for the C and C++ headers",
+            "print the option that finds the C and C++ headers",
         ),
         ("--cmakedir", paths.get_cmake_dir(), "print the directory of the CMake package"),
         ("--pkgconfigdir", paths.get_pkgconfig_dir(), "print the directory of normfast.pc"),
