@@ -56,6 +56,11 @@ class Rows {
               (staged_ || (!work.residual() && run_of(work.x, kX))) && reachable<T>(work, rows_) &&
               reachable<T>(work, nest_);
     planes_ = direct_ && nest_.ndim() == 2 && size_ <= kRowChunk;
+    const auto follows = [&](const Array& a, Operand o) {
+      return !a || rows_.inner_step(o) == size_ * a.unit();
+    };
+    dense_ = nest_.ndim() <= 1 && size_ <= kGroup && rows_.ndim() > 0 && follows(work.x, kX) &&
+             follows(work.y, kY) && follows(work.addend, kAddend) && follows(work.sum, kSum);
     const int64_t next = together_ * rows_.inner_step(kX);
     ahead_ = !staged_ && next > 0 && next <= kWorthFetching ? next : 0;
   }
@@ -130,6 +135,7 @@ class Rows {
         rows_.inner_step(kY) == nest_.inner_size() * work_.y.unit()) {
       return apply_planes(place, state);
     }
+    if (state.fit && !direct_ && runs_ && dense_) return apply_dense(place, state);
     each(place, [&](int64_t i, const Offsets& at) {
       const Statistic found = state.found[i];
       if (!state.fit && !fits(place, i, found)) {
@@ -291,6 +297,23 @@ class Rows {
     }
   }
 
+  // Short rows that follow one another in every array: as many as fit into a tile at a time.
+  void apply_dense(const Place& place, const State& state) const {
+    const int64_t most = kGroup / size_;
+    const auto& kernels = kernels_.of(kTypeOf<T>);
+    Offsets at = place.at;
+    for (int64_t i = 0; i < place.count; i += most) {
+      const int64_t rows = std::min(most, place.count - i);
+      RowMaps<T> by = maps(state, i, weight_at(at[kWeight]), bias_at(at[kBias]));
+      step_affine(rows_.inner(), by);
+      const T* const x = staged_ ? staged_rows() + i * size_ : nullptr;
+      normfast::map_run(work_, kernels_, at, rows * size_, x, [&](const T* from, T* to) {
+        kernels.apply_rows(from, size_, to, size_, rows, size_, by);
+      });
+      if (i + most < place.count) at.add(rows_.inner().step, most);
+    }
+  }
+
   void apply_runs(const Offsets& start, int64_t i, int64_t begin, int64_t end,
                   const State& state) const {
     const auto& kernels = kernels_.of(kTypeOf<T>);
@@ -352,6 +375,7 @@ class Rows {
   bool runs_;                 // all lies in runs
   bool direct_;               // one kernel maps a run,
   bool planes_;               // or all runs of a row
+  bool dense_;                // short rows follow one another in every array
   int64_t ahead_;             // bytes from x to the rows after these
 };
 
