@@ -42,6 +42,21 @@ def test_info_tells_what_was_built_and_chosen() -> None:
     assert {"CPU", "ISA built", "caches", "OpenMP", "CUDA", "peers"} <= set(lines)
 
 
+@pytest.mark.parametrize(
+    ("option", "printed"),
+    [
+        ("--includes", "-I{}/include"),
+        ("--cmakedir", "{}/lib/cmake/normfast"),
+        ("--pkgconfigdir", "{}/lib/pkgconfig"),
+    ],
+)
+def test_one_line_tells_builds_where_the_library_is(option: str, printed: str) -> None:
+    """Whether it is there, tests/consumer/build.py shows."""
+    done = normfast(option, COLUMNS="20")
+    root = Path(_core.__file__).parent.as_posix()
+    assert done.stdout == printed.format(root) + "\n", done.stderr
+
+
 def test_without_rich_one_line_names_the_extra() -> None:
     program = "import sys; sys.modules['rich'] = None; from normfast.cli import main; main(['{}'])"
     for command in ("info", "bench"):

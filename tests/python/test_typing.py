@@ -114,6 +114,7 @@ def test_images_and_layers() -> None:
     assert_type(folded, tuple[NDArray[Any], NDArray[Any]])
     assert_type(before, int)
     assert_type(nf.__version__, str)
+    assert_type(nf.get_include(), str)
     assert images.shape == (2, 3, 4, 4)
     assert cosines.shape == (4, 2)
     assert [a.shape for a in folded] == [(6, 3), (6,)]

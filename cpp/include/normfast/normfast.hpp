@@ -7,6 +7,7 @@
 // Every operation validates all of its arguments, throws ValueError or TypeError before
 // anything is written, and then fills `out` and the statistics it was given. `out` may be the very
 // input. Results do not depend on threads, alignment, the rest of the batch, or the ISA.
+// A call that is made many times is prepared once: prepared.hpp.
 #pragma once
 
 #include <cstddef>

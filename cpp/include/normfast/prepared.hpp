@@ -46,7 +46,8 @@ class NORMFAST_API Prepared {
   std::shared_ptr<const Call> call_;
 };
 
-// batch_norm in evaluation, instance_norm without running statistics or with theirs.
+// Not prepared: what updates running statistics, which would be arrays of a run (ValueError);
+// weight_norm, which is done once; mean_var.
 NORMFAST_API Prepared prepare(const View& x, Axes reduced, const LayerNorm& options);
 NORMFAST_API Prepared prepare(const View& x, Axes reduced, const RmsNorm& options);
 NORMFAST_API Prepared prepare(const View& x, Axes channels, const BatchNorm& options);
