@@ -199,32 +199,28 @@ struct Times {
 };
 
 template <class Norms>
-Times run(const Norms& norms, const Weights& w, const std::vector<std::uint8_t>& photo, Buffers& b,
-          int rounds) {
+void run(const Norms& norms, const Weights& w, const std::vector<std::uint8_t>& photo, Buffers& b,
+         Times& least) {
   using Clock = std::chrono::steady_clock;
-  Times least;
-  for (int i = 0; i < rounds; ++i) {
-    Clock::time_point last = Clock::now();
-    const auto lap = [&] {
-      const Clock::time_point now = Clock::now();
-      const double us = std::chrono::duration<double, std::micro>(now - last).count();
-      last = now;
-      return us;
-    };
-    norms.image(photo, b.colours);
-    least.image = std::min(least.image, lap());
-    convolve(b.colours, w.kernels, b.maps);
-    double rest = lap();
-    norms.batch(b.maps);
-    least.batch = std::min(least.batch, lap());
-    cut_patches(b.maps, b.patches);
-    rest += lap();
-    norms.layer(b.patches);
-    least.layer = std::min(least.layer, lap());
-    classify(b.patches, w.classes, b.scores);
-    least.rest = std::min(least.rest, rest + lap());
-  }
-  return least;
+  Clock::time_point last = Clock::now();
+  const auto lap = [&] {
+    const Clock::time_point now = Clock::now();
+    const double us = std::chrono::duration<double, std::micro>(now - last).count();
+    last = now;
+    return us;
+  };
+  norms.image(photo, b.colours);
+  least.image = std::min(least.image, lap());
+  convolve(b.colours, w.kernels, b.maps);
+  double rest = lap();
+  norms.batch(b.maps);
+  least.batch = std::min(least.batch, lap());
+  cut_patches(b.maps, b.patches);
+  rest += lap();
+  norms.layer(b.patches);
+  least.layer = std::min(least.layer, lap());
+  classify(b.patches, w.classes, b.scores);
+  least.rest = std::min(least.rest, rest + lap());
 }
 
 std::vector<std::uint8_t> read_image(const char* path) {
@@ -252,10 +248,14 @@ std::vector<std::uint8_t> read_image(const char* path) {
 int main(int argc, char** argv) try {
   const std::vector<std::uint8_t> photo = read_image(argc > 1 ? argv[1] : nullptr);
   const Weights weights;
+  const Normalisations normalisations(weights);
+  const Loops loops(weights);
   Buffers fast, plain;
-  const int rounds = 30;
-  const Times a = run(Normalisations(weights), weights, photo, fast, rounds);
-  const Times b = run(Loops(weights), weights, photo, plain, rounds);
+  Times a, b;
+  for (int i = 0; i < 30; ++i) {
+    run(normalisations, weights, photo, fast, a);
+    run(loops, weights, photo, plain, b);
+  }
 
   std::printf("microseconds        loops  normfast\n");
   std::printf("normalise image  %8.1f  %8.1f\n", b.image, a.image);

@@ -111,12 +111,14 @@ template <Activation A, class V>
 template <bool kStream, Activation A, class T>
 void map_activation(const T* x, const T* addend, T* y, int64_t count, int64_t ahead) {
   using V = typename Lanes<T>::V;
+  // The long ones are one vector's work at a time: the processor overlaps them as it is.
+  constexpr int U = A == Activation::kNone || A == Activation::kRelu ? kStep<T, 1> : 1;
   const Runs<T, 1> runs = {x, 0, y, 0};
   if (addend) {
-    run<kStream, V>(runs, count, ahead,
-                    [&](V(&v)[1], auto load) { v[0] = activate<A>(v[0] + load(addend)); });
+    run<kStream, V, U>(runs, count, ahead,
+                       [&](V(&v)[1], auto load) { v[0] = activate<A>(v[0] + load(addend)); });
   } else {
-    run<kStream, V>(runs, count, ahead, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
+    run<kStream, V, U>(runs, count, ahead, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
   }
 }
 

@@ -136,12 +136,13 @@ template <class V, class X, int N, class Map>
   if (i < count) map_some<V>(runs, i, count - i, map);
 }
 
-template <class V, class X, int N, class Map>
+template <class V, int U, class X, int N, class Map>
 [[gnu::always_inline]] inline void map_run(Runs<X, N> runs, int64_t count, const Map& map) {
-  constexpr int U = kStep<X, N>;
   constexpr int64_t L = V::kLanes;
   int64_t i = 0;
-  for (; i + U * L <= count; i += U * L) map_vectors<U, V>(runs, i, map, Store{});
+  if constexpr (U > 1) {
+    for (; i + U * L <= count; i += U * L) map_vectors<U, V>(runs, i, map, Store{});
+  }
   map_rest<V>(runs, i, count, map);
 }
 
@@ -160,25 +161,25 @@ template <class V, class X, int N, class Map>
     const X* const end = runs.y + k * runs.ys + count;
     if (reinterpret_cast<uintptr_t>(end) % 64) __builtin_prefetch(end, 1);
   });
-  if (i > 0) map_run<V>(runs, i, map);
+  const int64_t end = i + (count - i) / kLine * kLine;
+  for (int tail = 0; tail < 2; ++tail) map_rest<V>(runs, tail * end, tail ? count : i, map);
   // Addresses only: they may lie past the array.
   const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
   const uintptr_t step = static_cast<uintptr_t>(runs.xs) * sizeof(X);
-  for (; i + kLine <= count; i += kLine) {
+  for (; i < end; i += kLine) {
     const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(X);
     unroll<N>([&](auto k) { __builtin_prefetch(reinterpret_cast<const void*>(at + k * step)); });
     map_vectors<U, V>(runs, i, map, Stream{});
   }
-  map_rest<V>(runs, i, count, map);
 }
 
-template <bool kStream, class V, class X, int N, class Map>
+template <bool kStream, class V, int U, class X, int N, class Map>
 [[gnu::always_inline]] inline void run(Runs<X, N> runs, int64_t count,
                                        [[maybe_unused]] int64_t ahead, const Map& map) {
   if constexpr (kStream) {
     stream_run<V>(runs, count, ahead, map);
   } else {
-    map_run<V>(runs, count, map);
+    map_run<V, U>(runs, count, map);
   }
 }
 
@@ -214,10 +215,11 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
       });
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
-      run<kStream, V>(runs, count, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
-        unroll<N>([&](auto k) { v[k] = fma(v[k] - c[k], s[k], t[k]); });
-        then(v, load);
-      });
+      run<kStream, V, kStep<X, N>>(
+          runs, count, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+            unroll<N>([&](auto k) { v[k] = fma(v[k] - c[k], s[k], t[k]); });
+            then(v, load);
+          });
     });
   });
 }
@@ -234,11 +236,12 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
       const AffineMap<affine(), T, V, N> then(weight, bias, 0, 0);
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
-      run<kStream, V>(runs, lanes, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
-        const V c = load(center), s = load(scale), t = load(shift);
-        unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
-        then(v, load);
-      });
+      run<kStream, V, kStep<X, N>>(runs, lanes, ahead,
+                                   [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+                                     const V c = load(center), s = load(scale), t = load(shift);
+                                     unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
+                                     then(v, load);
+                                   });
     });
   });
 }
@@ -271,7 +274,7 @@ void stream_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines,
 
 // The yardstick.
 void copy_run(const float* x, float* y, int64_t count) noexcept {
-  map_run<F32>(Runs<float, 1>{x, 0, y, 0}, count, [](F32(&)[1], auto) {});
+  map_run<F32, 4>(Runs<float, 1>{x, 0, y, 0}, count, [](F32(&)[1], auto) {});
 }
 
 void stream_copy(const float* x, float* y, int64_t count) noexcept {
