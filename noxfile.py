@@ -22,9 +22,6 @@ CPP_SUFFIXES = {".cpp", ".hpp", ".inl", ".h", ".c"}
 # A user's compiler may be newer than ours: its new warnings stop only our own CI.
 WERROR = "ON" if "CI" in os.environ else "OFF"
 
-# Sessions that install the same build compile it once.
-BUILD_DIR = "-Cbuild-dir=build/wheel"
-
 
 def group(name: str) -> list[str]:
     """Requirements of a dependency group."""
@@ -121,7 +118,6 @@ def tests(session: nox.Session) -> None:
         *group("test"),
         *group("cpp"),
         f"-Ccmake.define.NORMFAST_WERROR={WERROR}",
-        BUILD_DIR,
         ".[cli,bench,examples,plot]",
     )
     session.run("stubtest", "normfast")
@@ -248,7 +244,7 @@ def emulated(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site in build/docs, where a warning is an error; run the code on its pages."""
-    session.install(*group("docs"), BUILD_DIR, ".[cli,onnx]")
+    session.install(*group("docs"), ".[cli,onnx]")
     session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "docs", "build/docs")
     pages = [f"tests/python/test_{name}.py" for name in ("docs", "docstrings")]
     session.run("pytest", "--noconftest", *pages)
