@@ -1,6 +1,7 @@
 // An operation prepared once and run many times, on other arrays that lie alike: checks of options,
 // layout and conversion of parameters are done beforehand. A run in the calling thread (num_threads
-// = 1, or blocks) starts no thread and, after the first of each thread, allocates no memory.
+// = 1, or blocks) starts no thread and, after the first of each thread, allocates no memory (but
+// for a whole run of long lines of channels beyond the caches, which does before it writes).
 //
 //     const auto norm = normfast::prepare(x, normfast::axis(1), options);  // options.out: a View
 //     norm.run({x.data, y.data});

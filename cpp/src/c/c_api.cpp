@@ -261,6 +261,14 @@ normfast_status prepare_into(normfast_prepared** to, const Body& body) noexcept 
   });
 }
 
+// Of the operations whose axes are a set.
+template <class Options>
+normfast_status prepare_over(const normfast_view* x, uint32_t axes, const Options* options,
+                             normfast_prepared** to) noexcept {
+  return prepare_into(
+      to, [&] { return nf::prepare(needed(x, false), axes, options_of(options, false)); });
+}
+
 nf::Arrays arrays_of(const normfast_arrays* given) {
   if (!given) throw nf::ValueError("arrays is null");
   const normfast_arrays c = known(given, normfast_arrays_of(nullptr, nullptr));
@@ -340,21 +348,17 @@ normfast_status normfast_normalize_image(const normfast_view* image,
 normfast_status normfast_prepare_layer_norm(const normfast_view* x, uint32_t reduced,
                                             const normfast_layer_norm_options* options,
                                             normfast_prepared** prepared) {
-  return prepare_into(
-      prepared, [&] { return nf::prepare(needed(x, false), reduced, options_of(options, false)); });
+  return prepare_over(x, reduced, options, prepared);
 }
 normfast_status normfast_prepare_rms_norm(const normfast_view* x, uint32_t reduced,
                                           const normfast_rms_norm_options* options,
                                           normfast_prepared** prepared) {
-  return prepare_into(
-      prepared, [&] { return nf::prepare(needed(x, false), reduced, options_of(options, false)); });
+  return prepare_over(x, reduced, options, prepared);
 }
 normfast_status normfast_prepare_batch_norm(const normfast_view* x, uint32_t channels,
                                             const normfast_batch_norm_options* options,
                                             normfast_prepared** prepared) {
-  return prepare_into(prepared, [&] {
-    return nf::prepare(needed(x, false), channels, options_of(options, false));
-  });
+  return prepare_over(x, channels, options, prepared);
 }
 normfast_status normfast_prepare_instance_norm(const normfast_view* x, int32_t channel_axis,
                                                const normfast_instance_norm_options* options,
@@ -376,14 +380,12 @@ normfast_status normfast_prepare_group_norm(const normfast_view* x, int64_t num_
 normfast_status normfast_prepare_normalize(const normfast_view* x, uint32_t reduced,
                                            const normfast_normalize_options* options,
                                            normfast_prepared** prepared) {
-  return prepare_into(
-      prepared, [&] { return nf::prepare(needed(x, false), reduced, options_of(options, false)); });
+  return prepare_over(x, reduced, options, prepared);
 }
 normfast_status normfast_prepare_standardize(const normfast_view* x, uint32_t reduced,
                                              const normfast_standardize_options* options,
                                              normfast_prepared** prepared) {
-  return prepare_into(
-      prepared, [&] { return nf::prepare(needed(x, false), reduced, options_of(options, false)); });
+  return prepare_over(x, reduced, options, prepared);
 }
 normfast_status normfast_prepare_normalize_image(const normfast_view* image,
                                                  const normfast_normalize_image_options* options,

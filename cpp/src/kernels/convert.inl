@@ -48,24 +48,6 @@ void narrow_half(const float* x, void* to, int64_t count) noexcept {
   if (i < count) F32::load(x + i, count - i).store(y + i, count - i);
 }
 
-// Whole lines of y past the cache.
-void stream_bytes(const void* from, void* to, int64_t bytes, const void* next) noexcept {
-  const char* x = static_cast<const char*>(from);
-  char* y = static_cast<char*>(to);
-  int64_t i = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(y) % 64);
-  if (i > bytes) i = bytes;
-  if ((reinterpret_cast<uintptr_t>(y) + static_cast<uintptr_t>(bytes)) % 64) {
-    __builtin_prefetch(y + bytes, 1);
-  }
-  __builtin_memcpy(y, x, static_cast<size_t>(i));
-  const uintptr_t ahead = reinterpret_cast<uintptr_t>(next);
-  for (; i + 64 <= bytes; i += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(ahead + static_cast<uintptr_t>(i)));
-    F32::load(reinterpret_cast<const float*>(x + i)).stream(reinterpret_cast<float*>(y + i));
-  }
-  __builtin_memcpy(y + i, x + i, static_cast<size_t>(bytes - i));
-}
-
 // Whole lines of y past the cache. There are none where an element lies across two.
 template <class H>
 void stream_half(const float* x, void* to, int64_t count, const void* next) noexcept {

@@ -172,30 +172,46 @@ Computing<X> first_of(const X* x) {
   return some[0];
 }
 
-// Float64 sums about c over all n elements, in the order of the lanes of add_group.
-template <Reduction R, class X>
-void sum_exact(Groups<X> x, int64_t n, double center, double& S, double& Q) {
-  const F64 c = F64::set(center);
+struct Sums {
+  F64 s, q;
+};
+
+// Float64 sums about c, in the order of the lanes of add_group.
+template <Reduction R>
+struct ExactSums {
+  F64 c;
   Wide s = {F64::set(0), F64::set(0)}, q = s;
-  const auto add = [&](Wide v) {
-    if constexpr (R == Reduction::kMoments) s = {s.lo + v.lo, s.hi + v.hi};
-    q = {accumulate<R>(q.lo, v.lo), accumulate<R>(q.hi, v.hi)};
-  };
-  for (int64_t g = 0; g * kGroup < n; ++g) {
-    const X* p = x[g];
-    const int64_t m = n - g * kGroup < kGroup ? n - g * kGroup : kGroup;
+
+  template <class X>
+  void add(const X* x, int64_t n) {
     int64_t i = 0;
-    for (; i + 16 <= m; i += 16) {
-      const Wide v = load_wide(p + i);
-      add({v.lo - c, v.hi - c});
+    for (; i + 16 <= n; i += 16) {
+      const Wide v = load_wide(x + i);
+      add_wide({v.lo - c, v.hi - c});
     }
-    if (i < m) {
-      const Wide v = load_wide(p + i, m - i);
-      add(keep({v.lo - c, v.hi - c}, m - i));
+    if (i < n) {
+      const Wide v = load_wide(x + i, n - i);
+      add_wide(keep({v.lo - c, v.hi - c}, n - i));
     }
   }
-  S = sum(s.lo + s.hi);
-  Q = total<R>(combine<R>(q.lo, q.hi));
+  Sums folded() const { return {s.lo + s.hi, combine<R>(q.lo, q.hi)}; }
+
+ private:
+  void add_wide(Wide d) {
+    if constexpr (R == Reduction::kMoments) s = {s.lo + d.lo, s.hi + d.hi};
+    q = {accumulate<R>(q.lo, d.lo), accumulate<R>(q.hi, d.hi)};
+  }
+};
+
+template <Reduction R, class X>
+void sum_exact(Groups<X> x, int64_t n, double center, double& S, double& Q) {
+  ExactSums<R> exact = {F64::set(center)};
+  for (int64_t g = 0; g * kGroup < n; ++g) {
+    exact.add(x[g], n - g * kGroup < kGroup ? n - g * kGroup : kGroup);
+  }
+  const Sums sums = exact.folded();
+  S = sum(sums.s);
+  Q = total<R>(sums.q);
 }
 
 // c + t as a sum of two doubles, exact.
@@ -207,7 +223,7 @@ Moments moments_about(double n, double c, double t, double m2) {
 }
 
 // About the first element: it is one of the data, so S*S/n exceeds m2 at most n-fold, which float64
-// has digits to spare for where the data is float32. Long float64 rows are centred a second time.
+// has digits to spare for where the data is float32. Float64 rows are centred a second time.
 template <Reduction R, class X>
 Moments reduce_exact(Groups<X> x, int64_t n) {
   const double count = static_cast<double>(n);
@@ -218,7 +234,7 @@ Moments reduce_exact(Groups<X> x, int64_t n) {
   }
   double c = first_of(x[0]);
   sum_exact<R>(x, n, c, S, Q);
-  if (sizeof(X) == sizeof(double) && n > kRowDirect) {
+  if (sizeof(X) == sizeof(double)) {
     c += S / count;
     sum_exact<R>(x, n, c, S, Q);
   }
@@ -230,10 +246,6 @@ Moments reduce_exact(Groups<X> x, int64_t n) {
 //
 // All in float64, about the first element. Eight rows' sums are folded, and their moments found, a
 // row a lane. Rows under kRowTurned are turned first, so that a lane is a row throughout.
-
-struct Sums {
-  F64 s, q;
-};
 
 // Moments of eight rows from their sums about c.
 template <Reduction R>
@@ -251,26 +263,6 @@ void put_moments(F64 c, Sums sums, int64_t n, int64_t rows, double* mean, double
   high.store(mean, rows);
   low.store(mean_lo, rows);
   square.store(m2, rows);
-}
-
-// The sums of one row about c, lane by lane in the order of sum_exact.
-template <Reduction R, class X>
-Sums sum_short(const X* x, int64_t n, F64 c) {
-  Wide s = {F64::set(0), F64::set(0)}, q = s;
-  const auto add = [&](Wide d) {
-    if constexpr (R == Reduction::kMoments) s = {s.lo + d.lo, s.hi + d.hi};
-    q = {accumulate<R>(q.lo, d.lo), accumulate<R>(q.hi, d.hi)};
-  };
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const Wide v = load_wide(x + i);
-    add({v.lo - c, v.hi - c});
-  }
-  if (i < n) {
-    const Wide v = load_wide(x + i, n - i);
-    add(keep({v.lo - c, v.hi - c}, n - i));
-  }
-  return {s.lo + s.hi, combine<R>(q.lo, q.hi)};
 }
 
 template <Reduction R>
@@ -291,7 +283,9 @@ void reduce_direct(const X* x, int64_t stride, int64_t rows, int64_t n, double* 
     for (int64_t k = 0; k < m; ++k) {
       const X* row = x + (r + k) * stride;
       if constexpr (R == Reduction::kMoments) c[k] = static_cast<double>(first_of(row));
-      const Sums one = sum_short<R>(row, n, F64::set(c[k]));
+      ExactSums<R> exact = {F64::set(c[k])};
+      exact.add(row, n);
+      const Sums one = exact.folded();
       s[k] = one.s, q[k] = one.q;
     }
     for (int64_t k = m; k < 8; ++k) s[k] = q[k] = F64::set(0);
@@ -332,11 +326,10 @@ void reduce_turned(const X* x, int64_t stride, int64_t rows, int64_t n, double* 
 }
 
 template <Reduction R, class X>
-Moments reduce_short(const X* x, int64_t n) {
-  Moments m = {static_cast<double>(n), 0, 0, 0};
+void reduce_short(const X* x, int64_t stride, int64_t rows, int64_t n, double* mean,
+                  double* mean_lo, double* m2) {
   const auto reduce = n < kRowTurned ? reduce_turned<R, X> : reduce_direct<R, X>;
-  reduce(x, 0, 1, n, &m.mean, &m.mean_lo, &m.m2);
-  return m;
+  reduce(x, stride, rows, n, mean, mean_lo, m2);
 }
 
 // ---- rows of any length -----------------------------------------------------------------------
@@ -347,7 +340,11 @@ Moments reduce_row(const void* first, const void* const* groups, int64_t n, doub
   using T = Computing<X>;
   const Groups<X> x(first, groups);
   const double count = static_cast<double>(n);
-  if (n <= kRowDirect) return reduce_short<R>(x[0], n);
+  if (n <= kRowDirect) {
+    Moments m = {count, 0, 0, 0};
+    reduce_short<R>(x[0], 0, 1, n, &m.mean, &m.mean_lo, &m.m2);
+    return m;
+  }
 
   F64 S = F64::set(0), Q = F64::set(0);
   const auto add = [&](auto shift, int64_t g, V c) {
@@ -401,10 +398,7 @@ template <Reduction R, class X>
 void reduce_rows(const void* first, int64_t stride, int64_t rows, int64_t n, double tiny,
                  double* mean, double* mean_lo, double* m2) noexcept {
   const X* x = static_cast<const X*>(first);
-  if (n <= kRowDirect) {
-    const auto reduce = n < kRowTurned ? reduce_turned<R, X> : reduce_direct<R, X>;
-    return reduce(x, stride, rows, n, mean, mean_lo, m2);
-  }
+  if (n <= kRowDirect) return reduce_short<R>(x, stride, rows, n, mean, mean_lo, m2);
   for (int64_t r = 0; r < rows; ++r) {
     const Moments m = reduce_row<R, X>(x + r * stride, nullptr, n, tiny);
     mean[r] = m.mean, mean_lo[r] = m.mean_lo, m2[r] = m.m2;

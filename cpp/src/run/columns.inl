@@ -138,18 +138,17 @@ class Columns {
   int64_t bands() const { return (lines_.size() + band() - 1) / band(); }
   // The maps of all strips of a unit, center, scale and shift; none where lines cannot be applied
   // whole.
-  std::vector<T> join_maps(const State* states) const {
+  int64_t joined_size() const { return 3 * lanes_.size(); }
+  void join_maps(const State* states, std::vector<T>& maps) const {
+    maps.clear();
     const auto exact = [](const State& s) { return !s.exact.empty(); };
-    if (!direct_ || !follows_ || std::any_of(states, states + strips_, exact)) return {};
-    std::vector<T> maps(static_cast<std::size_t>(3 * lanes_.size()));
-    T* to = maps.data();
+    if (!direct_ || !follows_ || std::any_of(states, states + strips_, exact)) return;
     for (const auto field : {&State::center, &State::scale, &State::shift}) {
       for (int64_t l = 0; l < lanes_.size(); l += strip_) {
-        const int64_t n = std::min(strip_, lanes_.size() - l);
-        to = std::copy_n(states[l / strip_].*field, n, to);
+        const T* from = states[l / strip_].*field;
+        maps.insert(maps.end(), from, from + std::min(strip_, lanes_.size() - l));
       }
     }
-    return maps;
   }
 
   // Lines of all strips from `unit` on.

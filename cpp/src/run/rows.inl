@@ -48,13 +48,11 @@ class Rows {
     together_ = together();
     const bool runs = nest_.ndim() <= 1 || nest_.inner_size() >= kDirectRun;
     const bool lies = follows_ || affine_lies<T>(work, nest_, step_);
-    const auto run_of = [&](const Array& a, Operand o) {
-      return nest_.inner_size() == 1 || nest_.inner_step(o) == a.unit();
-    };
     runs_ = runs && lies && lie_in_runs(work, nest_);
-    direct_ = runs && lies && maps_in_place(work, kernels, source_) && run_of(work.y, kY) &&
-              (staged_ || (!work.residual() && run_of(work.x, kX))) && reachable<T>(work, rows_) &&
-              reachable<T>(work, nest_);
+    direct_ = runs && lies && maps_in_place(work, kernels, source_) &&
+              lies_in_runs(work.y, nest_, kY) &&
+              (staged_ || (!work.residual() && lies_in_runs(work.x, nest_, kX))) &&
+              reachable<T>(work, rows_) && reachable<T>(work, nest_);
     planes_ = direct_ && nest_.ndim() == 2 && size_ <= kRowChunk;
     const auto follows = [&](const Array& a, Operand o) {
       return !a || rows_.inner_step(o) == size_ * a.unit();
@@ -138,7 +136,7 @@ class Rows {
     if (state.fit && !direct_ && runs_ && dense_) return apply_dense(place, state);
     each(place, [&](int64_t i, const Offsets& at) {
       const Statistic found = state.found[i];
-      if (!state.fit && !fits(place, i, found)) {
+      if (!state.fit && !fits(at, found)) {
         apply_tiles(at, i, begin, end, state, &found);
       } else if (direct_) {
         apply_direct(at, i, 1, begin, end, state);
@@ -220,11 +218,11 @@ class Rows {
   }
 
   // One by one where that is not so for all of them.
-  bool fits(const Place& place, int64_t i, const Statistic& found) const {
-    double weight[kTogether], bias[kTogether];
-    affine_of(place, weight, bias);
+  bool fits(const Offsets& at, const Statistic& found) const {
+    double weight, bias;
+    affine_of({at, 1}, &weight, &bias);
     Normalizer<T> map;
-    return fold(kernels_, found, weight[i], bias[i], map);
+    return fold(kernels_, found, weight, bias, map);
   }
 
   const T* weight_at(int64_t offset) const {
@@ -237,7 +235,7 @@ class Rows {
   RowMaps<T> maps(const State& state, int64_t i, const T* weight, const T* bias) const {
     return {state.center + i, state.scale + i, state.shift + i, 1, weight, bias, step_};
   }
-  // From one row's weight and bias to the next's, where the rows step through `nest`.
+  // From one row's weight and bias to the next's, which `rows` steps through.
   void step_affine(const Dim& rows, RowMaps<T>& maps) const {
     constexpr int64_t unit = sizeof(T);
     if (maps.weight) maps.weight_next = rows.step[kWeight] / unit;

@@ -47,7 +47,7 @@ auto with_form(const Work& work, const Kernels<T>& kernels, const Body& body) {
 // units: reduce, merge, apply while the data is still in cache. Otherwise the chunks of many units
 // are reduced, then merged, then applied: of all units, or of the strips of one set of lines.
 // Merges go by the chunks' order, so all give the same bits.
-template <class Form>
+template <class T, class Form>
 void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   // Each thread waits for what it streamed.
   const auto in_parallel = [&](int64_t tasks, const auto& body) {
@@ -75,11 +75,28 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
                        [&](int64_t begin, int64_t end) { run_units(form, work, begin, end); });
   }
 
-  const auto in_phases = [&](int64_t first, int64_t last) {
+  // What units keep from phase to phase.
+  struct Kept {
+    std::vector<double> parts;
+    std::vector<State> states;
+    std::vector<T> maps;
+  };
+  const auto room_for = [&](int64_t n) {
+    Kept kept{std::vector<double>(static_cast<std::size_t>(n * chunks * size)),
+              std::vector<State>(static_cast<std::size_t>(n)),
+              {}};
+    if constexpr (Form::kHasBands) {
+      if (banded) kept.maps.reserve(static_cast<std::size_t>(form.joined_size()));
+    }
+    return kept;
+  };
+
+  const auto in_phases = [&](int64_t first, int64_t last, Kept& kept) {
     const int64_t n = last - first;
-    std::vector<double> parts(static_cast<std::size_t>(n * chunks * size));
-    std::vector<State> states(static_cast<std::size_t>(n));
-    const auto part = [&](int64_t u, int64_t c) { return parts.data() + (u * chunks + c) * size; };
+    State* const states = kept.states.data();
+    const auto part = [&](int64_t u, int64_t c) {
+      return kept.parts.data() + (u * chunks + c) * size;
+    };
     if (reduces) {
       parallel_for(work.threads, n * chunks, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
@@ -94,7 +111,7 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
         for (int64_t c = 1; c < chunks && reduces; ++c) {
           form.merge_into(place, part(u, 0), part(u, c));
         }
-        form.finish(place, part(u, 0), states[static_cast<std::size_t>(u)]);
+        form.finish(place, part(u, 0), states[u]);
       }
     };
     if (n >= 4 * work.threads) {
@@ -105,37 +122,46 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
     if (!work.y) return;
     if constexpr (Form::kHasBands) {
       if (banded) {
-        const auto maps = form.join_maps(states.data());
+        form.join_maps(states, kept.maps);
         return in_parallel(form.bands(), [&](int64_t begin, int64_t end) {
-          for (int64_t b = begin; b < end; ++b) form.apply_band(first, b, states.data(), maps);
+          for (int64_t b = begin; b < end; ++b) form.apply_band(first, b, states, kept.maps);
         });
       }
     }
     in_parallel(n * chunks, [&](int64_t begin, int64_t end) {
       for (int64_t i = end; i-- > begin;) {
         const int64_t u = i / chunks;
-        form.apply(form.place(first + u), i % chunks, states[static_cast<std::size_t>(u)]);
+        form.apply(form.place(first + u), i % chunks, states[u]);
       }
     });
   };
 
   if constexpr (Form::kHasBands) {
-    // The strips of one set of lines at a time: the set may still be in a cache when it is applied.
-    const int64_t strips = form.strips(), sets = units / strips;
-    const auto by_sets = [&](int64_t begin, int64_t end) {
-      for (int64_t s = begin; s < end; ++s) in_phases(s * strips, (s + 1) * strips);
-    };
-    if (banded && sets >= 4 * work.threads) return in_parallel(sets, by_sets);
-    if (banded) return by_sets(0, sets);
+    if (banded) {
+      // The strips of one set of lines at a time: it may still be in a cache when it is applied.
+      const int64_t strips = form.strips(), sets = units / strips;
+      const int64_t takers = sets >= 4 * work.threads ? work.threads : 1;
+      std::vector<Kept> kept;
+      for (int64_t t = 0; t < takers; ++t) kept.push_back(room_for(strips));
+      const auto take = [&](int64_t begin, int64_t end) {
+        for (int64_t t = begin; t < end; ++t) {
+          for (int64_t s = sets * t / takers; s < sets * (t + 1) / takers; ++s) {
+            in_phases(s * strips, (s + 1) * strips, kept[static_cast<std::size_t>(t)]);
+          }
+        }
+      };
+      return takers > 1 ? in_parallel(takers, take) : take(0, 1);
+    }
   }
-  in_phases(0, units);
+  Kept kept = room_for(units);
+  in_phases(0, units, kept);
 }
 
 }  // namespace
 
 template <class T>
 void run(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence) {
-  with_form<T>(work, kernels, [&](const auto& form) { execute(form, work, fence); });
+  with_form<T>(work, kernels, [&](const auto& form) { execute<T>(form, work, fence); });
 }
 
 template <class T>

@@ -169,12 +169,15 @@ void finish_output(const Work& work, const Kernels<T>& kernels, const Nest& nest
   put(kernels, work.y, nest, kY, start, begin, end, tile);
 }
 
-// Whether x, y and what is added or written beside them lie as runs of neighbours, innermost.
+// Whether an array lies as runs of neighbours, innermost, where it is given.
+inline bool lies_in_runs(const Array& array, const Nest& nest, Operand o) {
+  return !array || nest.inner_size() == 1 || nest.inner_step(o) == array.unit();
+}
+
+// Whether x, y and what is added or written beside them do.
 inline bool lie_in_runs(const Work& work, const Nest& nest) {
-  const auto lies = [&](const Array& a, Operand o) {
-    return !a || nest.inner_size() == 1 || nest.inner_step(o) == a.unit();
-  };
-  return lies(work.x, kX) && lies(work.y, kY) && lies(work.addend, kAddend) && lies(work.sum, kSum);
+  return lies_in_runs(work.x, nest, kX) && lies_in_runs(work.y, nest, kY) &&
+         lies_in_runs(work.addend, nest, kAddend) && lies_in_runs(work.sum, nest, kSum);
 }
 
 // Whether p, in an array of such elements, is the address of a T.
