@@ -69,7 +69,7 @@ class Buffer {
 template <class T>
 struct Data {
   int64_t count, x_size, y_size;
-  Buffer x, y;
+  Buffer x, y, addend;
   std::vector<T> zero = std::vector<T>(kRow), one = std::vector<T>(kRow, T(1));
   std::vector<double> wide = std::vector<double>(kBlock, 1), sum = wide, square = wide,
                       number = wide;
@@ -79,7 +79,8 @@ struct Data {
         x_size(size_of(from)),
         y_size(size_of(to)),
         x(bytes),
-        y(count * y_size) {
+        y(count * y_size),
+        addend(bytes) {
     std::minstd_rand random;
     const auto narrow = kernels.narrow[static_cast<int>(from)];
     for (int64_t i = 0; i < count; ++i) {
@@ -99,12 +100,13 @@ struct Data {
   Y* out(int64_t i) const {
     return reinterpret_cast<Y*>(y.get() + i * y_size);
   }
+  const void* added(int64_t i) const { return addend.get() + i * x_size; }
   int64_t bytes_read() const { return count * x_size; }
   int64_t bytes_written() const { return count * y_size; }
 };
 
-// What a kernel moves: y is not written by those that only read.
-enum class Moves { kReads, kReadsAndWrites };
+// What a kernel moves: y is not written by those that only read, and some read an addend.
+enum class Moves { kReads, kReadsAndWrites, kAdds };
 
 // The kernels of one computing type and ISA.
 template <class T>
@@ -144,7 +146,8 @@ class Benchmarks {
           benchmark::ClobberMemory();
         }
         const int64_t written = moves == Moves::kReads ? 0 : data.bytes_written();
-        state.SetBytesProcessed(state.iterations() * (data.bytes_read() + written));
+        const int64_t read = moves == Moves::kAdds ? 2 * data.bytes_read() : data.bytes_read();
+        state.SetBytesProcessed(state.iterations() * (read + written));
       });
     }
   }
@@ -188,27 +191,35 @@ class Benchmarks {
     add_apply_lines("stream_lines", type, k.stream_lines, kAhead);
   }
 
-  // Two rows, which share weight and bias. `ahead`: the argument that streaming kernels have
-  // besides.
+  // Two rows, which share weight and bias, or have an addend and end in ReLU. `ahead`: the argument
+  // that streaming kernels have besides.
   template <class Kernel, class... Ahead>
-  void add_apply_rows(const char* kernel, DType type, Kernel apply, Ahead... ahead) const {
-    if (apply) {
-      add(kernel, type, Moves::kReadsAndWrites, 2 * kRow, [=](Data<T>& d, int64_t i) {
-        const RowMaps<T> maps = {
-            d.zero.data(), d.one.data(), d.zero.data(), 1, d.one.data(), d.zero.data(), 1};
-        apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps, ahead...);
-      });
-    }
+  void add_apply_rows(const std::string& kernel, DType type, Kernel apply, Ahead... ahead) const {
+    if (!apply) return;
+    add(kernel, type, Moves::kReadsAndWrites, 2 * kRow, [=](Data<T>& d, int64_t i) {
+      const RowMaps<T> maps = {
+          d.zero.data(), d.one.data(), d.zero.data(), 1, d.one.data(), d.zero.data(), 1};
+      apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps, ahead...);
+    });
+    add(kernel + "/added", type, Moves::kAdds, 2 * kRow, [=](Data<T>& d, int64_t i) {
+      RowMaps<T> maps = {d.zero.data(), d.one.data(), d.zero.data()};
+      maps.end = {d.added(i), kRow, 0};
+      apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps, ahead...);
+    });
   }
 
   template <class Kernel, class... Ahead>
-  void add_apply_lines(const char* kernel, DType type, Kernel apply, Ahead... ahead) const {
-    if (apply) {
-      add(kernel, type, Moves::kReadsAndWrites, kBlock, [=](Data<T>& d, int64_t i) {
-        apply(d.in(i), kLanes, d.out(i), kLanes, kLineGroup, kLanes, d.zero.data(), d.one.data(),
-              d.zero.data(), nullptr, nullptr, 0, ahead...);
+  void add_apply_lines(const std::string& kernel, DType type, Kernel apply, Ahead... ahead) const {
+    if (!apply) return;
+    const auto add_lines = [&](const std::string& name, Moves moves) {
+      add(name, type, moves, kBlock, [=](Data<T>& d, int64_t i) {
+        LaneMaps<T> maps = {d.zero.data(), d.one.data(), d.zero.data()};
+        if (moves == Moves::kAdds) maps.end = {d.added(i), kLanes, 0};
+        apply(d.in(i), kLanes, d.out(i), kLanes, kLineGroup, kLanes, maps, ahead...);
       });
-    }
+    };
+    add_lines(kernel, Moves::kReadsAndWrites);
+    add_lines(kernel + "/added", Moves::kAdds);
   }
 
   void add_converting(DType type) const {
@@ -265,7 +276,7 @@ class Benchmarks {
       const auto stream = k_.stream_activate[a];
       add("stream_" + kernel, kTypeOf<T>, Moves::kReadsAndWrites, kGroup,
           [=](Data<T>& d, int64_t i) {
-            stream(d.template in<T>(i), nullptr, d.template out<T>(i), kGroup, d.in(i + kGroup));
+            stream(d.template in<T>(i), d.template out<T>(i), kGroup, d.in(i + kGroup));
           });
     }
     const auto activate = k_.activate[0];

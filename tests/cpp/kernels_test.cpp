@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace normfast::test {
@@ -195,9 +196,12 @@ struct Affine {
   bool weight, bias;
   int64_t step;                    // of both along a row,
   int64_t weight_next, bias_next;  // and from a row to the next
+  bool adds = false;
+  bool relu = false;
 };
 
-// Nothing; constants and arrays, shared by the rows or their own; of the two both, or one.
+// Nothing; constants and arrays, shared by the rows or their own; of the two both, or one. Each as
+// it is, and ended by ReLU and, but for arrays, an addend.
 std::vector<Affine> affines(int64_t count) {
   std::vector<Affine> all = {{false, false, 0, 0, 0}, {false, false, 1, 0, 0}};
   for (const auto& [weight, bias] : {std::pair(true, false), {false, true}, {true, true}}) {
@@ -209,6 +213,13 @@ std::vector<Affine> affines(int64_t count) {
   }
   all.push_back({true, true, 0, 0, 1});
   all.push_back({true, true, 1, count + 2, 0});
+  for (std::size_t i = 0, n = all.size(); i < n; ++i) {
+    Affine ended = all[i];
+    ended.adds = ended.step == 0 || !(ended.weight || ended.bias);
+    ended.relu = true;
+    all.push_back(ended);
+  }
+  all.push_back({false, false, 0, 0, 0, true, false});
   return all;
 }
 
@@ -234,6 +245,7 @@ class SomeRows {
     const int64_t arrays = (count + 2) * rows - 2;
     weight_ = memory(4).last(data<T>({"weight", 1, 1, 0}, arrays, random));
     bias_ = memory(5).last(data<T>({"bias", 0, 3, 0}, arrays, random));
+    addend_ = memory(7).last(data<X>({"addend", 0, 1, 0}, (count + 1) * rows - 1, random));
   }
 
   RowMaps<T> maps(const Affine& a, int64_t next) const {
@@ -245,7 +257,9 @@ class SomeRows {
             a.bias ? bias_ : nullptr,
             a.step,
             a.weight_next,
-            a.bias_next};
+            a.bias_next,
+            {a.adds ? addend_ : nullptr, count + 1,
+             a.relu ? T(0) : -std::numeric_limits<T>::infinity()}};
   }
 
   // y of rows `ys` elements apart, seen through a buffer of 7s that the kernel does not see.
@@ -270,14 +284,15 @@ class SomeRows {
  private:
   static const Fenced& memory(int i) {
     constexpr std::size_t kBytes = 1 << 20;
-    static const Fenced all[] = {Fenced(kBytes), Fenced(4096),   Fenced(4096),  Fenced(4096),
-                                 Fenced(kBytes), Fenced(kBytes), Fenced(kBytes)};
+    static const Fenced all[] = {Fenced(kBytes), Fenced(4096),   Fenced(4096),   Fenced(4096),
+                                 Fenced(kBytes), Fenced(kBytes), Fenced(kBytes), Fenced(kBytes)};
     return all[i];
   }
 
   const T* map_[3];
   const T* weight_;
   const T* bias_;
+  const X* addend_;
 };
 
 TEST_P(KernelsAgree, ApplyRows) {
@@ -322,14 +337,16 @@ TEST_P(KernelsKeep, RowsAppliedInPlaceAreThoseAppliedElsewhere) {
 }
 
 // y of one element by definition.
-template <class T>
+template <class X, class T>
 T mapped(T x, int64_t row, int64_t i, const RowMaps<T>& by) {
   const int64_t m = row * by.next;
-  const T y = std::fma(x - by.center[m], by.scale[m], by.shift[m]);
+  T y = std::fma(x - by.center[m], by.scale[m], by.shift[m]);
   const T* const w = by.weight ? by.weight + row * by.weight_next + i * by.step : nullptr;
   const T* const b = by.bias ? by.bias + row * by.bias_next + i * by.step : nullptr;
-  if (w && b) return std::fma(y, *w, *b);
-  return w ? y * *w : b ? y + *b : y;
+  y = w && b ? std::fma(y, *w, *b) : w ? y * *w : b ? y + *b : y;
+  const X* const addend = static_cast<const X*>(by.end.addend);
+  if (addend) y += static_cast<T>(value_of(addend[row * by.end.next + i]));
+  return by.end.least > y ? by.end.least : y;
 }
 
 // However many rows there are, whatever goes with them, and wherever x and y start.
@@ -349,7 +366,7 @@ TEST_P(KernelsKeep, EveryRowIsMappedByItsDefinition) {
             for (int64_t r = 0; r < rows; ++r) {
               for (int64_t i = 0; i < n; ++i) {
                 const T x = static_cast<T>(value_of(some.x[r * some.stride + i]));
-                wanted.push_back(nearest<X>(mapped(x, r, i, maps)));
+                wanted.push_back(nearest<X>(mapped<X>(x, r, i, maps)));
               }
             }
             // Rows that start at the same place of a line, and at others.
@@ -375,6 +392,31 @@ TEST_P(KernelsKeep, EveryRowIsMappedByItsDefinition) {
           }
         }
       }
+    }
+  });
+}
+
+// The bound of a map is ReLU, or nothing at all.
+TEST_P(KernelsKeep, MapsEndInReluAsActivationsDo) {
+  each_computing([&]<class T>(T) {
+    using Limits = std::numeric_limits<T>;
+    const auto& k = computing<T>(*GetParam());
+    const auto& rows = direct<T>(*GetParam());
+    std::vector<T> x;
+    for (const T v : {Limits::quiet_NaN(), Limits::infinity(), Limits::max(), Limits::denorm_min(),
+                      T(1), T(0)}) {
+      for (int i = 0; i < 7; ++i) x.insert(x.end(), {v, -v});
+    }
+    const int64_t n = std::ssize(x);
+    const T zero = 0, one = 1, minus_zero = T(-0.0);  // x as it is
+    std::vector<T> wanted(x.size()), result(x.size());
+    for (const bool relu : {false, true}) {
+      RowMaps<T> maps = {&zero, &one, &minus_zero};
+      if (relu) maps.end.least = 0;
+      k.activate[static_cast<int>(relu ? Activation::kRelu : Activation::kNone)](x.data(), nullptr,
+                                                                                 wanted.data(), n);
+      rows.apply_rows(x.data(), 0, result.data(), 0, 1, n, maps);
+      ASSERT_EQ(std::memcmp(wanted.data(), result.data(), x.size() * sizeof(T)), 0);
     }
   });
 }
@@ -425,26 +467,23 @@ TEST_P(KernelsAgree, Activate) {
 
 // Past the cache, from any element of a line on, while what may not be there is fetched.
 TEST_P(KernelsKeep, ActivationsPastTheCacheHaveTheBitsOfThoseThroughIt) {
-  const Fenced x_memory(1 << 14), addend_memory(1 << 14), y_memory(1 << 14);
+  const Fenced x_memory(1 << 14), y_memory(1 << 14);
   each_computing([&]<class T>(T) {
     constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T)), kMost = 131;
     const auto& kernels = computing<T>(*GetParam());
     std::mt19937_64 random(1);
     for (int64_t n = 0; n <= kMost; ++n) {
       const T* x = x_memory.last(data<T>({"normal", 0, 3, 0}, n + 1, random));
-      const T* const given = addend_memory.last(data<T>({"addend", 0, 1, 0}, n + 1, random));
-      for (const T* addend : {static_cast<const T*>(nullptr), given}) {
-        for (int a = 0; a < kActivations; ++a) {
-          std::vector<T> all(static_cast<std::size_t>(n + 2 * kLine), T(7));
-          for (int64_t start = 0; start < kLine; ++start) {
-            std::vector<T> wanted(all), result(all);
-            kernels.activate[a](x, addend, wanted.data() + start, n);
-            T* y = y_memory.last(all);
-            kernels.stream_activate[a](x, addend, y + start, n, y + 99999);
-            GetParam()->fence();
-            std::copy_n(y, std::ssize(all), result.begin());
-            ASSERT_TRUE(same(wanted, result)) << "activation " << a << ", " << n << " elements";
-          }
+      for (int a = 0; a < kActivations; ++a) {
+        std::vector<T> all(static_cast<std::size_t>(n + 2 * kLine), T(7));
+        for (int64_t start = 0; start < kLine; ++start) {
+          std::vector<T> wanted(all), result(all);
+          kernels.activate[a](x, nullptr, wanted.data() + start, n);
+          T* y = y_memory.last(all);
+          kernels.stream_activate[a](x, y + start, n, y + 99999);
+          GetParam()->fence();
+          std::copy_n(y, std::ssize(all), result.begin());
+          ASSERT_TRUE(same(wanted, result)) << "activation " << a << ", " << n << " elements";
         }
       }
     }
@@ -598,7 +637,7 @@ TEST_P(KernelsKeep, AddLinesOfALaneAlone) {
 }
 
 TEST_P(KernelsAgree, ApplyLines) {
-  const Fenced x_memory(1 << 18), y_memory(1 << 18),
+  const Fenced x_memory(1 << 18), y_memory(1 << 18), addend_memory(1 << 18),
       lane_memory[5] = {Fenced(8192), Fenced(8192), Fenced(8192), Fenced(8192), Fenced(8192)};
   each_storage([&]<class X>(X) {
     using T = Computing<X>;
@@ -614,26 +653,46 @@ TEST_P(KernelsAgree, ApplyLines) {
           const int64_t xs = lanes + 3, ys = lanes + 1;
           const X* x = x_memory.last(data<X>(family, xs * lines - 3, random));
           const int64_t written = ys * lines - 1;
+          const int64_t next = lanes + 2;
+          const X* const addend =
+              addend_memory.last(data<X>({"addend", 0, 1, 0}, next * lines - 2, random));
           for (const int use : {0, 1, 2, 3}) {
             for (const int64_t step : {0, 1}) {
-              const T* w = use & 1 ? lane[3] : nullptr;
-              const T* b = use & 2 ? lane[4] : nullptr;
-              // The gaps between the lines keep what stands there.
-              std::vector<X> wanted(static_cast<std::size_t>(written), nearest<X>(7));
-              std::vector<X> result(wanted);
-              plain.apply_lines(x, xs, wanted.data(), ys, lines, lanes, lane[0], lane[1], lane[2],
-                                w, b, step);
-              X* y = y_memory.last(result);
-              fast.apply_lines(x, xs, y, ys, lines, lanes, lane[0], lane[1], lane[2], w, b, step);
-              std::copy_n(y, written, result.begin());
-              ASSERT_TRUE(same(wanted, result)) << family.name << ", " << lines << " x " << lanes;
-              std::fill(result.begin(), result.end(), nearest<X>(7));
-              y = y_memory.last(result);
-              fast.stream_lines(x, xs, y, ys, lines, lanes, lane[0], lane[1], lane[2], w, b, step,
-                                999);
-              GetParam()->fence();
-              std::copy_n(y, written, result.begin());
-              ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";
+              for (const bool ends : {false, true}) {
+                LaneMaps<T> maps = {lane[0],
+                                    lane[1],
+                                    lane[2],
+                                    use & 1 ? lane[3] : nullptr,
+                                    use & 2 ? lane[4] : nullptr,
+                                    step};
+                if (ends) maps.end = {use == 0 || step == 0 ? addend : nullptr, next, 0};
+                // The gaps between the lines keep what stands there.
+                std::vector<X> wanted(static_cast<std::size_t>(written), nearest<X>(7));
+                std::vector<X> result(wanted);
+                plain.apply_lines(x, xs, wanted.data(), ys, lines, lanes, maps);
+                X* y = y_memory.last(result);
+                fast.apply_lines(x, xs, y, ys, lines, lanes, maps);
+                std::copy_n(y, written, result.begin());
+                ASSERT_TRUE(same(wanted, result)) << family.name << ", " << lines << " x " << lanes;
+                std::fill(result.begin(), result.end(), nearest<X>(7));
+                y = y_memory.last(result);
+                fast.stream_lines(x, xs, y, ys, lines, lanes, maps, 999);
+                GetParam()->fence();
+                std::copy_n(y, written, result.begin());
+                ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";
+                if (!ends || use > 0) continue;
+                // As rows are mapped, whose definition is known.
+                for (int64_t i = 0; i < lines; ++i) {
+                  for (int64_t l = 0; l < lanes; ++l) {
+                    RowMaps<T> by = {lane[0] + l, lane[1] + l, lane[2] + l};
+                    by.end = {addend + i * next + l, 0, 0};
+                    X one;
+                    plain.apply_rows(x + i * xs + l, 0, &one, 0, 1, 1, by);
+                    ASSERT_TRUE(same(std::vector<X>{one},
+                                     std::vector<X>{wanted[static_cast<std::size_t>(i * ys + l)]}));
+                  }
+                }
+              }
             }
           }
         }
@@ -714,10 +773,9 @@ TEST_P(KernelsKeep, HalvesAreAppliedInFloat32AndRoundedOnce) {
       wide.apply_rows(copy.data(), kLanes, y.data(), kLanes, kLines, kLanes, maps);
       round();
       EXPECT_TRUE(same(result, wanted)) << family.name;
-      narrow.apply_lines(x.data(), kLanes, result.data(), kLanes, kLines, kLanes, b.data(),
-                         w.data(), b.data(), w.data(), b.data(), 1);
-      wide.apply_lines(copy.data(), kLanes, y.data(), kLanes, kLines, kLanes, b.data(), w.data(),
-                       b.data(), w.data(), b.data(), 1);
+      const LaneMaps<float> by = {b.data(), w.data(), b.data(), w.data(), b.data(), 1};
+      narrow.apply_lines(x.data(), kLanes, result.data(), kLanes, kLines, kLanes, by);
+      wide.apply_lines(copy.data(), kLanes, y.data(), kLanes, kLines, kLanes, by);
       round();
       EXPECT_TRUE(same(result, wanted)) << family.name;
     });

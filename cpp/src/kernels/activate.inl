@@ -133,9 +133,8 @@ int64_t way(const void* from, const void* to) {
 }
 
 template <Activation A, class T>
-void stream_activation(const T* x, const T* addend, T* y, int64_t count,
-                       const void* next) noexcept {
-  map_activation<true, A>(x, addend, y, count, way(x, next));
+void stream_activation(const T* x, T* y, int64_t count, const void* next) noexcept {
+  map_activation<true, A, T>(x, nullptr, y, count, way(x, next));
 }
 
 }  // namespace

@@ -14,17 +14,49 @@ template <int N, class Body>
 
 enum class Affine { kNone, kUniform, kWeight, kBias, kBoth };
 
+// Steps of a map that loops are compiled for.
+template <Affine A, bool Adds>
+struct Steps {
+  static constexpr Affine kAffine = A;
+  static constexpr bool kAdds = Adds;
+  static constexpr bool kLoadsAffine = A != Affine::kNone && A != Affine::kUniform;
+};
+
+// Calls body with those that are to be taken.
+template <class T, class Body>
+void choose_steps(const T* weight, const T* bias, int64_t step, const Ending<T>& end, Body body) {
+  if (!weight && !bias) {
+    return end.addend ? body(Steps<Affine::kNone, true>{}) : body(Steps<Affine::kNone, false>{});
+  }
+  if (step == 0) {
+    return end.addend ? body(Steps<Affine::kUniform, true>{})
+                      : body(Steps<Affine::kUniform, false>{});
+  }
+  if (!bias) return body(Steps<Affine::kWeight, false>{});
+  if (!weight) return body(Steps<Affine::kBias, false>{});
+  body(Steps<Affine::kBoth, false>{});
+}
+
 // What comes after the map, for vectors of N rows or lines. Arrays of weight and bias are shared by
-// all of them; constants are their own.
-template <Affine A, class T, class V, int N>
-struct AffineMap {
+// all of them; constants and addends are their own.
+template <class S, class X, class V, int N>
+struct Then {
+  using T = typename V::Element;
   const T* weight;
   const T* bias;
-  V w[N], b[N];
+  const X* addend;
+  int64_t next;
+  V w[N], b[N], least;
 
-  AffineMap(const T* weight_, const T* bias_, int64_t weight_next, int64_t bias_next)
-      : weight(weight_), bias(bias_) {
-    if constexpr (A == Affine::kUniform) {
+  // From row or line r on.
+  Then(int64_t r, const T* weights, int64_t weight_next, const T* biases, int64_t bias_next,
+       const Ending<T>& end)
+      : weight(weights ? weights + r * weight_next : nullptr),
+        bias(biases ? biases + r * bias_next : nullptr),
+        addend(S::kAdds ? static_cast<const X*>(end.addend) + r * end.next : nullptr),
+        next(end.next),
+        least(V::set(end.least)) {
+    if constexpr (S::kAffine == Affine::kUniform) {
       unroll<N>([&](auto k) {
         w[k] = V::set(weight ? weight[k * weight_next] : T(1));
         b[k] = V::set(bias ? bias[k * bias_next] : T(-0.0));
@@ -33,12 +65,15 @@ struct AffineMap {
   }
   template <class Load>
   [[gnu::always_inline]] void operator()(V (&v)[N], Load load) const {
+    constexpr Affine A = S::kAffine;
     if constexpr (A == Affine::kUniform) each([&](auto k) { v[k] = fma(v[k], w[k], b[k]); });
     if constexpr (A == Affine::kWeight) each([&, l = load(weight)](auto k) { v[k] = v[k] * l; });
     if constexpr (A == Affine::kBias) each([&, l = load(bias)](auto k) { v[k] = v[k] + l; });
     if constexpr (A == Affine::kBoth) {
       each([&, l = load(weight), m = load(bias)](auto k) { v[k] = fma(v[k], l, m); });
     }
+    if constexpr (S::kAdds) each([&](auto k) { v[k] = v[k] + load(addend + k * next); });
+    each([&](auto k) { v[k] = larger(least, v[k]); });
   }
 
  private:
@@ -47,16 +82,6 @@ struct AffineMap {
     unroll<N>(body);
   }
 };
-
-// Calls body with Affine as a compile-time constant.
-template <class T, class Body>
-void choose_affine(const T* weight, const T* bias, int64_t step, Body body) {
-  if (!weight && !bias) return body(std::integral_constant<Affine, Affine::kNone>{});
-  if (step == 0) return body(std::integral_constant<Affine, Affine::kUniform>{});
-  if (!bias) return body(std::integral_constant<Affine, Affine::kWeight>{});
-  if (!weight) return body(std::integral_constant<Affine, Affine::kBias>{});
-  body(std::integral_constant<Affine, Affine::kBoth>{});
-}
 
 // N runs of x, `xs` elements apart, and N of y.
 template <class X, int N>
@@ -197,17 +222,16 @@ template <bool kStream, class X, class T>
 void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
               const RowMaps<T>& maps, int64_t ahead) {
   using V = typename Lanes<X>::V;
-  choose_affine(maps.weight, maps.bias, maps.step, [&](auto affine) {
+  choose_steps(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
     // Two rows share what they load of weight and bias; streaming, they start at the same place of
     // a line.
-    constexpr bool kLoads = affine != Affine::kNone && affine != Affine::kUniform;
+    using S = decltype(steps);
     const bool pairs = maps.weight_next == 0 && maps.bias_next == 0 &&
                        (!kStream || ys * static_cast<int64_t>(sizeof(X)) % 64 == 0);
-    for_each<kLoads>(rows, pairs, [&](int64_t r, auto n) {
+    for_each<S::kLoadsAffine>(rows, pairs, [&](int64_t r, auto n) {
       constexpr int N = n();
-      const AffineMap<affine(), T, V, N> then(
-          maps.weight ? maps.weight + r * maps.weight_next : nullptr,
-          maps.bias ? maps.bias + r * maps.bias_next : nullptr, maps.weight_next, maps.bias_next);
+      const Then<S, X, V, N> then(r, maps.weight, maps.weight_next, maps.bias, maps.bias_next,
+                                  maps.end);
       V c[N], s[N], t[N];
       unroll<N>([&](auto k) {
         const int64_t m = (r + k) * maps.next;
@@ -227,21 +251,21 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
 // Two lines share what they load of center, scale and shift.
 template <bool kStream, class X, class T>
 void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
-               const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
-               int64_t step, int64_t ahead) {
+               LaneMaps<T> maps, int64_t ahead) {
   using V = typename Lanes<X>::V;
-  choose_affine(weight, bias, step, [&](auto affine) {
-    for_each<affine == Affine::kNone && !kStream>(lines, true, [&](int64_t r, auto n) {
+  choose_steps(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
+    using S = decltype(steps);
+    for_each<S::kAffine == Affine::kNone && !kStream>(lines, true, [&](int64_t r, auto n) {
       constexpr int N = n();
-      const AffineMap<affine(), T, V, N> then(weight, bias, 0, 0);
+      const Then<S, X, V, N> then(r, maps.weight, 0, maps.bias, 0, maps.end);
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
-      run<kStream, V, kStep<X, N>>(runs, lanes, ahead,
-                                   [&](V(&v)[N], auto load) __attribute__((always_inline)) {
-                                     const V c = load(center), s = load(scale), t = load(shift);
-                                     unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
-                                     then(v, load);
-                                   });
+      run<kStream, V, kStep<X, N>>(
+          runs, lanes, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+            const V c = load(maps.center), s = load(maps.scale), t = load(maps.shift);
+            unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
+            then(v, load);
+          });
     });
   });
 }
@@ -260,16 +284,14 @@ void stream_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, i
 
 template <class X, class T = Computing<X>>
 void apply_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
-                 const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
-                 int64_t step) noexcept {
-  map_lines<false, X>(x, xs, y, ys, lines, lanes, center, scale, shift, weight, bias, step, 0);
+                 const LaneMaps<T>& maps) noexcept {
+  map_lines<false, X>(x, xs, y, ys, lines, lanes, maps, 0);
 }
 
 template <class X, class T = Computing<X>>
 void stream_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
-                  const T* center, const T* scale, const T* shift, const T* weight, const T* bias,
-                  int64_t step, int64_t ahead) noexcept {
-  map_lines<true, X>(x, xs, y, ys, lines, lanes, center, scale, shift, weight, bias, step, ahead);
+                  const LaneMaps<T>& maps, int64_t ahead) noexcept {
+  map_lines<true, X>(x, xs, y, ys, lines, lanes, maps, ahead);
 }
 
 // A copy by whole lines past the cache.

@@ -49,6 +49,16 @@ struct Normalizer {
   T shift;
 };
 
+// How a map ends: max(least, y + addend). The addend, elements of x's type, `next` of them from one
+// row or line to the next, may be null, and must be where weight or bias are arrays. A least of 0
+// is ReLU; -infinity leaves all as it is, NaN and -0 included.
+template <class T>
+struct Ending {
+  const void* addend = nullptr;
+  int64_t next = 0;
+  T least = static_cast<T>(-__builtin_inf());
+};
+
 // A map a row, `next` elements from one's to the next's, then y * weight + bias: arrays along the
 // row (step 1) or constants (step 0), weight_next and bias_next elements from one row's to the
 // next's. Weight, bias or both may be null.
@@ -63,6 +73,19 @@ struct RowMaps {
   int64_t step = 0;
   int64_t weight_next = 0;
   int64_t bias_next = 0;
+  Ending<T> end = {};
+};
+
+// A map a lane, then y * weight[i * step] + bias[i * step], the same for all lines.
+template <class T>
+struct LaneMaps {
+  const T* center;
+  const T* scale;
+  const T* shift;
+  const T* weight = nullptr;
+  const T* bias = nullptr;
+  int64_t step = 0;
+  Ending<T> end = {};
 };
 
 // What x - mean is divided by: max(sqrt(m2 / per + plus), least), with or without the root.
@@ -97,16 +120,12 @@ struct DirectKernels {
   using AddLinesExact = void (*)(const void* x, int64_t stride, int64_t lines, int64_t lanes,
                                  const double* center, double* sum, double* square) noexcept;
 
-  // y = (x - center) * scale + shift, then y * weight + bias, for `rows` rows.
+  // y = (x - center) * scale + shift, and what the maps say comes then, for `rows` rows of `count`
+  // elements, or `lines` of `lanes`.
   using ApplyRows = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
                              int64_t rows, int64_t count, const RowMaps<T>& maps) noexcept;
-
-  // The same for `lines` lines with one center, scale and shift a lane; weight[i * step] and
-  // bias[i * step], step 0 or 1, or null.
   using ApplyLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
-                              int64_t lines, int64_t lanes, const T* center, const T* scale,
-                              const T* shift, const T* weight, const T* bias,
-                              int64_t step) noexcept;
+                              int64_t lines, int64_t lanes, const LaneMaps<T>& maps) noexcept;
 
   // Null where the storage type has none: bytes have only sums, other integers nothing.
   ReduceRow reduce_row[kReductions];
@@ -121,8 +140,7 @@ struct DirectKernels {
                               int64_t rows, int64_t count, const RowMaps<T>& maps,
                               int64_t ahead) noexcept;
   using StreamLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
-                               int64_t lines, int64_t lanes, const T* center, const T* scale,
-                               const T* shift, const T* weight, const T* bias, int64_t step,
+                               int64_t lines, int64_t lanes, const LaneMaps<T>& maps,
                                int64_t ahead) noexcept;
   StreamRows stream_rows;
   StreamLines stream_lines;
@@ -150,8 +168,7 @@ struct Kernels {
 
   // Out of a tile, past the cache (see KernelTable::fence), while what lies at `next` is fetched
   // into it.
-  using StreamActivate = void (*)(const T* x, const T* addend, T* y, int64_t count,
-                                  const void* next) noexcept;
+  using StreamActivate = void (*)(const T* x, T* y, int64_t count, const void* next) noexcept;
   using StreamBytes = void (*)(const void* x, void* y, int64_t bytes, const void* next) noexcept;
   using StreamNarrow = void (*)(const T* x, void* y, int64_t count, const void* next) noexcept;
 

@@ -26,18 +26,11 @@ class Columns {
     Statistic statistic;
   };
 
-  struct Maps {
-    const T *center, *scale, *shift;
-    int64_t repeat;
-  };
-
   struct State {
     // As many lines' lanes as `repeat` says stand side by side, then those of one vector more.
     T center[kStrip + kVector], scale[kStrip + kVector], shift[kStrip + kVector];
     int64_t repeat;
     std::vector<Exact> exact;  // lanes beyond the fast kernels
-
-    Maps maps() const { return {center, scale, shift, repeat}; }
   };
 
   Columns(const Work& work, const Kernels<T>& kernels)
@@ -53,7 +46,7 @@ class Columns {
         follows_(work.plan.affine_follows()),
         reads_(walks(kX, work.x)),
         direct_(maps_in_place(work, kernels, work.x.type) && !work.residual() && reads_ &&
-                walks(kY, work.y)),
+                walks(kY, work.y) && (!work.adds() || walks(kAddend, work.addend))),
         reducer_(work, kernels, reads_) {
     // Whole vectors, and whole statistics.
     const int64_t both = std::lcm(fold_, kVector);
@@ -161,11 +154,11 @@ class Columns {
       return;
     }
     const T* const maps = joined.data();
-    const Maps line = {maps, maps + all.end, maps + 2 * all.end, 1};
+    const LaneMaps<T> by = {maps, maps + all.end, maps + 2 * all.end};
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = all.at;
       at.add(o, 1);
-      apply_direct(all, at, count, line);
+      apply_direct(all, at, count, by, 1);
     });
   }
 
@@ -173,27 +166,38 @@ class Columns {
   int64_t band() const { return std::max(kLeastBand, kBand / lanes_.size()); }
 
   void apply(const Place& place, int64_t begin, int64_t end, const State& state) const {
-    const bool fits = state.exact.empty();
-    const bool direct = direct_ && fits && (follows_ || affine_lies_);
-    const bool run = runs_ && fits && (follows_ || affine_lies_);
-    // Lines that share their maps go through a tile together.
-    const int64_t together = fits && follows_ && (dense_ || !run) ? state.repeat : 1;
+    const bool fits = state.exact.empty() && (follows_ || affine_lies_);
+    const bool direct = direct_ && fits, run = runs_ && fits;
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = place.at;
       at.add(o, 1);
-      if (direct && follows_) return apply_direct(place, at, count, state.maps());
+      // Lines that share their maps go together, through a tile as many as fit.
+      const bool share = follows_ && state.exact.empty();
+      const int64_t most = direct ? count : dense_ || !run ? state.repeat : 1;
+      const int64_t together = share ? most : 1;
       for (int64_t i = 0; i < count; i += together) {
         const int64_t k = std::min(together, count - i);
         if (direct) {
-          apply_line(place, at, state);
+          apply_direct(place, at, k, maps(place, at, state), state.repeat);
         } else if (run) {
-          apply_run(place, at, k, state);
+          apply_run(place, at, k, maps(place, at, state));
         } else {
           apply_tile(place, at, k, state);
         }
         if (lines_.ndim() > 0) at.add(lines_.inner().step, k);
       }
     });
+  }
+
+  // Of lines that have one weight and bias, or of one line.
+  LaneMaps<T> maps(const Place& place, const Offsets& at, const State& state) const {
+    LaneMaps<T> by = {state.center, state.scale, state.shift};
+    if (follows_) return by;
+    const int64_t first = place.begin * step_;
+    if (work_.weight) by.weight = pointer<T>(work_.weight, at[kWeight]) + first;
+    if (work_.bias) by.bias = pointer<T>(work_.bias, at[kBias]) + first;
+    by.step = step_;
+    return by;
   }
 
   bool walks(Operand o, const Array& array) const {
@@ -348,62 +352,53 @@ class Columns {
     }
   }
 
-  void apply_direct(const Place& place, const Offsets& at, int64_t count, const Maps& maps) const {
+  // Lines where they lie; the maps of as many as `repeat` says stand side by side.
+  void apply_direct(const Place& place, const Offsets& at, int64_t count, const LaneMaps<T>& maps,
+                    int64_t repeat) const {
     const int64_t unit = work_.x.unit(), lanes = place.end - place.begin;
     const char* x = work_.x.data + at[kX] + place.begin * unit;
     char* y = work_.y.data + at[kY] + place.begin * unit;
-    const int64_t xs = lines_.inner_step(kX), ys = lines_.inner_step(kY);
+    const char* const addend =
+        work_.adds() ? work_.addend.data + at[kAddend] + place.begin * unit : nullptr;
     const auto& direct = kernels_.of(work_.x.type);
     // `lines` lines of `width` from an element on, by the maps of that element's place in a period.
-    const auto apply = [&](int64_t first, int64_t lines, int64_t width, int64_t x_stride,
-                           int64_t y_stride, int64_t map) {
+    const auto apply = [&](int64_t first, int64_t lines, int64_t width, int64_t xs, int64_t ys,
+                           int64_t next, int64_t map) {
       const char* from = x + first * unit;
       char* to = y + first * unit;
+      LaneMaps<T> by = maps;
+      by.center += map, by.scale += map, by.shift += map;
+      by.end = ending<T>(work_, addend ? addend + first * unit : nullptr);
+      by.end.next = next;
       if (work_.stream) {
-        direct.stream_lines(from, x_stride, to, y_stride, lines, width, maps.center + map,
-                            maps.scale + map, maps.shift + map, nullptr, nullptr, 0, ahead_);
+        direct.stream_lines(from, xs, to, ys, lines, width, by, ahead_);
       } else {
-        direct.apply_lines(from, x_stride, to, y_stride, lines, width, maps.center + map,
-                           maps.scale + map, maps.shift + map, nullptr, nullptr, 0);
+        direct.apply_lines(from, xs, to, ys, lines, width, by);
       }
     };
-    if (xs != lanes * unit || ys != lanes * unit) {
-      return apply(0, count, lanes, xs / unit, ys / unit, 0);
+    if (!follows_ || !dense_ || lanes != lanes_.size()) {
+      return apply(0, count, lanes, lines_.inner_step(kX) / unit, lines_.inner_step(kY) / unit,
+                   lines_.inner_step(kAddend) / unit, 0);
     }
     // Lines that follow one another are cut where y is aligned: half a vector that is stored holds
     // up those that are streamed.
-    const int64_t period = lanes * maps.repeat, all = count * lanes, vector = kVector * unit;
+    const int64_t period = lanes * repeat, all = count * lanes, vector = kVector * unit;
     const int64_t beyond = reinterpret_cast<std::intptr_t>(y) % vector / unit;
     const int64_t head =
         beyond && strips_ == 1 && period % kVector == 0 ? std::min(kVector - beyond, all) : 0;
     const int64_t whole = (all - head) / period, rest = (all - head) % period;
-    if (head) apply(0, 1, head, 0, 0, 0);
-    apply(head, whole, period, period, period, head);
-    if (rest) apply(all - rest, 1, rest, 0, 0, head);
-  }
-
-  // One line where it lies, with a weight and bias of its own.
-  void apply_line(const Place& place, const Offsets& at, const State& state) const {
-    const int64_t unit = work_.x.unit(), first = place.begin * step_;
-    const T* weight = pointer<T>(work_.weight, at[kWeight]);
-    const T* bias = pointer<T>(work_.bias, at[kBias]);
-    kernels_.of(work_.x.type)
-        .apply_lines(work_.x.data + at[kX] + place.begin * unit, 0,
-                     work_.y.data + at[kY] + place.begin * unit, 0, 1, place.end - place.begin,
-                     state.center, state.scale, state.shift, weight ? weight + first : nullptr,
-                     bias ? bias + first : nullptr, step_);
+    if (head) apply(0, 1, head, 0, 0, 0, 0);
+    apply(head, whole, period, period, period, period, head);
+    if (rest) apply(all - rest, 1, rest, 0, 0, 0, head);
   }
 
   // One line, or several that follow one another, as a run.
-  void apply_run(const Place& place, Offsets at, int64_t count, const State& state) const {
-    const int64_t lanes = place.end - place.begin, first = place.begin * step_;
-    const T* weight = follows_ ? nullptr : pointer<T>(work_.weight, at[kWeight]);
-    const T* bias = follows_ ? nullptr : pointer<T>(work_.bias, at[kBias]);
+  void apply_run(const Place& place, Offsets at, int64_t count, LaneMaps<T> by) const {
+    const int64_t size = (place.end - place.begin) * count;
     if (line_.ndim() > 0) at.add(line_.inner().step, place.begin);
-    map_run<T>(work_, kernels_, at, lanes * count, nullptr, [&](const T* x, T* y) {
-      kernels_.of(kTypeOf<T>)
-          .apply_lines(x, 0, y, 0, 1, lanes * count, state.center, state.scale, state.shift,
-                       weight ? weight + first : nullptr, bias ? bias + first : nullptr, step_);
+    map_run<T>(work_, kernels_, at, size, nullptr, [&](const T* x, T* y, const Ending<T>& end) {
+      by.end = end;
+      kernels_.of(kTypeOf<T>).apply_lines(x, 0, y, 0, 1, size, by);
     });
   }
 
@@ -419,8 +414,8 @@ class Columns {
     });
     const auto apply = [&](const T* weight, const T* bias) {
       kernels_.of(kTypeOf<T>)
-          .apply_lines(x, 0, y, 0, 1, lanes * count, state.center, state.scale, state.shift, weight,
-                       bias, 1);
+          .apply_lines(x, 0, y, 0, 1, lanes * count,
+                       {state.center, state.scale, state.shift, weight, bias, 1});
     };
     if (follows_) apply(nullptr, nullptr);
     if (!follows_ || !state.exact.empty()) {

@@ -14,6 +14,7 @@ inline constexpr int64_t kShortRow = 2048;         // bytes: a line shared with 
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
+inline constexpr Dim kNoDim = {1, {{}}};
 
 template <class T>
 class Rows {
@@ -51,9 +52,13 @@ class Rows {
     runs_ = runs && lies && lie_in_runs(work, nest_);
     direct_ = runs && lies && maps_in_place(work, kernels, source_) &&
               lies_in_runs(work.y, nest_, kY) &&
+              (!work.adds() || lies_in_runs(work.addend, nest_, kAddend)) &&
               (staged_ || (!work.residual() && lies_in_runs(work.x, nest_, kX))) &&
               reachable<T>(work, rows_) && reachable<T>(work, nest_);
-    planes_ = direct_ && nest_.ndim() == 2 && size_ <= kRowChunk;
+    side_by_side_ =
+        nest_.ndim() <= 1 ||
+        (planes_side_by_side_ && rows_.inner_step(kY) == nest_.inner_size() * work.y.unit());
+    planes_ = !side_by_side_ && nest_.ndim() == 2 && size_ <= kRowChunk;
     const auto follows = [&](const Array& a, Operand o) {
       return !a || rows_.inner_step(o) == size_ * a.unit();
     };
@@ -126,12 +131,8 @@ class Rows {
 
   void apply(const Place& place, int64_t c, const State& state) const {
     const int64_t begin = c * kRowChunk, end = std::min(size_, begin + kRowChunk);
-    if (state.fit && direct_ && nest_.ndim() <= 1) {
+    if (state.fit && direct_ && side_by_side_) {
       return apply_direct(place.at, 0, place.count, begin, end, state);
-    }
-    if (state.fit && direct_ && planes_side_by_side_ &&
-        rows_.inner_step(kY) == nest_.inner_size() * work_.y.unit()) {
-      return apply_planes(place, state);
     }
     if (state.fit && !direct_ && runs_ && dense_) return apply_dense(place, state);
     each(place, [&](int64_t i, const Offsets& at) {
@@ -225,21 +226,19 @@ class Rows {
     return fold(kernels_, found, weight, bias, map);
   }
 
-  const T* weight_at(int64_t offset) const {
-    return follows_ ? nullptr : pointer<T>(work_.weight, offset);
-  }
-  const T* bias_at(int64_t offset) const {
-    return follows_ ? nullptr : pointer<T>(work_.bias, offset);
-  }
-
+  // The maps of rows from number i of their place on, by weight and bias (or none) of step_.
   RowMaps<T> maps(const State& state, int64_t i, const T* weight, const T* bias) const {
     return {state.center + i, state.scale + i, state.shift + i, 1, weight, bias, step_};
   }
-  // From one row's weight and bias to the next's, which `rows` steps through.
-  void step_affine(const Dim& rows, RowMaps<T>& maps) const {
+  // The same as weight and bias lie from an element on; `rows` steps from a row's to the next's.
+  RowMaps<T> maps(const State& state, int64_t i, const Offsets& at, const Dim* rows) const {
     constexpr int64_t unit = sizeof(T);
-    if (maps.weight) maps.weight_next = rows.step[kWeight] / unit;
-    if (maps.bias) maps.bias_next = rows.step[kBias] / unit;
+    if (follows_) return maps(state, i, nullptr, nullptr);
+    RowMaps<T> by =
+        maps(state, i, pointer<T>(work_.weight, at[kWeight]), pointer<T>(work_.bias, at[kBias]));
+    if (rows && by.weight) by.weight_next = rows->step[kWeight] / unit;
+    if (rows && by.bias) by.bias_next = rows->step[kBias] / unit;
+    return by;
   }
 
   // Rows through one kernel. Short ones that follow one another in y and are streamed, but not by
@@ -258,41 +257,30 @@ class Rows {
     kernels_.stream_bytes(block, y, rows * bytes, static_cast<const char*>(x) + ahead_);
   }
 
-  // `count` rows from number i of their place on, the first of them at `at`.
-  void apply_direct(const Offsets& at, int64_t i, int64_t count, int64_t begin, int64_t end,
+  // `count` rows from number i of their place on, the first of them at `start`.
+  void apply_direct(const Offsets& start, int64_t i, int64_t count, int64_t begin, int64_t end,
                     const State& state) const {
     const int64_t unit = size_of(source_);
-    const auto map = [&](int64_t first, const Offsets& o, int64_t xs, int64_t ys, int64_t rows,
-                         int64_t size, const RowMaps<T>& by) {
+    // Element `first` of `number` rows and those after it; `rows` steps from one to the next.
+    const auto map = [&](int64_t first, const Offsets& at, const Dim& rows, int64_t xs,
+                         int64_t number, int64_t size, bool share) {
+      RowMaps<T> by = maps(state, i, at, number > 1 ? &rows : nullptr);
+      if (share) by.next = 0;
+      by.end = ending<T>(work_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr);
+      by.end.next = rows.step[kAddend] / unit;
       const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
-                              : work_.x.data + at[kX] + o[kX];
-      map_rows(x, xs, work_.y.data + at[kY] + o[kY], ys, rows, size, by);
+                              : work_.x.data + at[kX];
+      map_rows(x, staged_ ? xs : rows.step[kX] / unit, work_.y.data + at[kY], rows.step[kY] / unit,
+               number, size, by);
     };
-    if (planes_) {
-      // The runs of one row, as rows that share a map.
-      const Dim &rows = nest_[0], &run = nest_[1];
-      RowMaps<T> by = maps(state, i, weight_at(at[kWeight]), bias_at(at[kBias]));
-      by.next = 0;
-      step_affine(rows, by);
-      return map(0, Offsets::zero(), staged_ ? run.size : rows.step[kX] / unit,
-                 rows.step[kY] / unit, rows.size, run.size, by);
-    }
+    // The runs of one row, as rows that share a map.
+    if (planes_) return map(0, start, nest_[0], nest_[1].size, nest_[0].size, nest_[1].size, true);
+    const Dim& rows = rows_.ndim() > 0 ? rows_.inner() : kNoDim;
     for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
-      RowMaps<T> by =
-          maps(state, i, weight_at(at[kWeight] + o[kWeight]), bias_at(at[kBias] + o[kBias]));
-      if (count > 1) step_affine(rows_.inner(), by);
-      map(first, o, staged_ ? size_ : rows_.inner_step(kX) / unit, rows_.inner_step(kY) / unit,
-          count, size, by);
+      Offsets at = start;
+      at.add(o, 1);
+      map(first, at, rows, size_, count, size, false);
     });
-  }
-
-  // Staged planes that lie side by side, one of each row at a time.
-  void apply_planes(const Place& place, const State& state) const {
-    const int64_t size = nest_.inner_size();
-    for (int64_t k = 0, y = place.at[kY]; k < size_; k += size, y += nest_[0].step[kY]) {
-      map_rows(staged_rows() + k, size_, work_.y.data + y, size, place.count, size,
-               maps(state, 0, nullptr, nullptr));
-    }
   }
 
   // Short rows that follow one another in every array: as many as fit into a tile at a time.
@@ -302,12 +290,14 @@ class Rows {
     Offsets at = place.at;
     for (int64_t i = 0; i < place.count; i += most) {
       const int64_t rows = std::min(most, place.count - i);
-      RowMaps<T> by = maps(state, i, weight_at(at[kWeight]), bias_at(at[kBias]));
-      step_affine(rows_.inner(), by);
+      RowMaps<T> by = maps(state, i, at, &rows_.inner());
       const T* const x = staged_ ? staged_rows() + i * size_ : nullptr;
-      normfast::map_run(work_, kernels_, at, rows * size_, x, [&](const T* from, T* to) {
-        kernels.apply_rows(from, size_, to, size_, rows, size_, by);
-      });
+      normfast::map_run(work_, kernels_, at, rows * size_, x,
+                        [&](const T* from, T* to, const Ending<T>& end) {
+                          by.end = end;
+                          by.end.next = size_;
+                          kernels.apply_rows(from, size_, to, size_, rows, size_, by);
+                        });
       if (i + most < place.count) at.add(rows_.inner().step, most);
     }
   }
@@ -319,11 +309,13 @@ class Rows {
       Offsets at = start;
       at.add(o, 1);
       for_line_pieces(work_.y.data + at[kY], work_.y.unit(), size, [&](int64_t b, int64_t e) {
-        const RowMaps<T> by = maps(state, i, weight_at(at[kWeight]), bias_at(at[kBias]));
+        RowMaps<T> by = maps(state, i, at, nullptr);
         const T* const x = staged_ ? staged_rows() + i * size_ + first + b : nullptr;
-        normfast::map_run(work_, kernels_, at, e - b, x, [&](const T* from, T* to) {
-          kernels.apply_rows(from, 0, to, 0, 1, e - b, by);
-        });
+        normfast::map_run(work_, kernels_, at, e - b, x,
+                          [&](const T* from, T* to, const Ending<T>& ends) {
+                            by.end = ends;
+                            kernels.apply_rows(from, 0, to, 0, 1, e - b, by);
+                          });
         if (nest_.ndim() > 0) at.add(nest_.inner().step, e - b);
       });
     });
@@ -372,6 +364,7 @@ class Rows {
   int64_t together_;          // rows of a place
   bool runs_;                 // all lies in runs
   bool direct_;               // one kernel maps a run,
+  bool side_by_side_;         // or those of the rows beside it,
   bool planes_;               // or all runs of a row
   bool dense_;                // short rows follow one another in every array
   int64_t ahead_;             // bytes from x to the rows after these

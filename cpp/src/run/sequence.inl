@@ -210,19 +210,22 @@ void apply_exact(const Statistic& s, const T* x, T* y, int64_t count, const T* w
   }
 }
 
-// Whether a kernel that reads such elements can write y: nothing else is added, applied or written.
+// Whether a kernel that reads such elements can write y: what it adds is alike, and nothing
+// follows.
 template <class T>
 bool maps_in_place(const Work& work, const Kernels<T>& kernels, DType from) {
-  return from == work.y.type && kernels.of(from).apply_rows && !work.adds() &&
-         work.activation == Activation::kNone;
+  return from == work.y.type && kernels.of(from).apply_rows &&
+         (!work.adds() || from == work.addend.type) &&
+         work.activation_after_map() == Activation::kNone;
 }
 
-// Whether every address of x, y, weight and bias in the nest is one of its elements.
+// Whether every address of x, y, what is added, weight and bias in the nest is one of its elements.
 template <class T>
 bool reachable(const Work& work, const Nest& nest) {
   constexpr int64_t unit = sizeof(T);
   return aligned(work.x.data, nest, kX, work.x.unit()) &&
          aligned(work.y.data, nest, kY, work.y.unit()) &&
+         (!work.adds() || aligned(work.addend.data, nest, kAddend, work.addend.unit())) &&
          aligned(work.weight, nest, kWeight, unit) && aligned(work.bias, nest, kBias, unit);
 }
 
@@ -232,9 +235,10 @@ const T* pointer(const char* p, int64_t offset) {
 }
 
 // Whether kernels can take weight and bias along the innermost dimension where they lie: as two
-// constants (step 0) or two arrays (step 1).
+// constants (step 0) or two arrays (step 1), beside which they add nothing.
 template <class T>
 bool affine_lies(const Work& work, const Nest& nest, int64_t step) {
+  if (step == 1 && work.adds()) return false;
   const auto lies = [&](const char* p, Operand o) {
     return !p || nest.ndim() == 0 || nest.inner_step(o) == step * static_cast<int64_t>(sizeof(T));
   };

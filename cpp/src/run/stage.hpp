@@ -207,21 +207,21 @@ void for_line_pieces(const char* to, int64_t unit, int64_t count, Body body) {
   }
 }
 
-// At most kGroup results out of a tile: y = activation(tile + addend), rounded on the way. The
-// addend may be null; `next` is what is read soon.
+// At most kGroup results out of a tile: y = activation(tile), rounded on the way. `next` is what is
+// read soon.
 template <class T>
 void leave(const Work& work, const Kernels<T>& kernels, const Array& array, int64_t offset,
-           int64_t count, const T* tile, const T* addend, Activation activation, const void* next) {
+           int64_t count, const T* tile, Activation activation, const void* next) {
   char* const out = array.data + offset;
   const int a = static_cast<int>(activation), t = static_cast<int>(array.type);
   if (holds<T>(array.type, out)) {
     T* const y = reinterpret_cast<T*>(out);
-    if (work.stream) return kernels.stream_activate[a](tile, addend, y, count, next);
-    return kernels.activate[a](tile, addend, y, count);
+    if (work.stream) return kernels.stream_activate[a](tile, y, count, next);
+    return kernels.activate[a](tile, nullptr, y, count);
   }
   alignas(64) T results[kGroup];
-  if (addend || activation != Activation::kNone) {
-    kernels.activate[a](tile, addend, results, count);
+  if (activation != Activation::kNone) {
+    kernels.activate[a](tile, nullptr, results, count);
     tile = results;
   }
   if (work.stream && kernels.stream_narrow[t]) {
@@ -254,14 +254,22 @@ void fetch_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, i
       kernels.activate[static_cast<int>(Activation::kNone)](x, addend, tile + b, n);
     }
     if (work.sum) {
-      leave<T>(work, kernels, work.sum, offset + b * to.unit(), n, tile + b, nullptr,
-               Activation::kNone, x + kFetched);
+      leave<T>(work, kernels, work.sum, offset + b * to.unit(), n, tile + b, Activation::kNone,
+               x + kFetched);
     }
   });
 }
 
-// What map(x, y) and finish_output do, for at most kGroup elements that are neighbours in every
-// array: without copies where no type changes. x is `staged`, or as it lies.
+// What ends a map: the addend, null or in step with y, and a bound.
+template <class T>
+Ending<T> ending(const Work& work, const void* addend) {
+  Ending<T> end = {addend};
+  if (work.activation == Activation::kRelu) end.least = 0;
+  return end;
+}
+
+// What map(x, y, its ending) and the activation do, for at most kGroup elements that are neighbours
+// in every array: without copies where no type changes. x is `staged`, or as it lies.
 template <class T, class Map>
 void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int64_t count,
              const T* staged, Map map) {
@@ -273,17 +281,17 @@ void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int
   } else if (!x) {
     x = widened(kernels, work.x, at[kX], count, x_tile);
   }
+  const Ending<T> end = ending<T>(
+      work, work.adds() ? widened(kernels, work.addend, at[kAddend], count, other) : nullptr);
   char* const out = work.y.data + at[kY];
-  const bool last = !work.adds() && work.activation == Activation::kNone;
-  if (last && !work.stream && holds<T>(work.y.type, out)) {
-    return map(x, reinterpret_cast<T*>(out));
+  const Activation after = work.activation_after_map();
+  if (after == Activation::kNone && !work.stream && holds<T>(work.y.type, out)) {
+    return map(x, reinterpret_cast<T*>(out), end);
   }
   // What is read again soon stays in an aligned tile: a load that straddles two lines waits for the
   // stores before it.
-  map(x, y_tile);
-  const T* addend =
-      work.adds() ? widened(kernels, work.addend, at[kAddend], count, other) : nullptr;
-  leave(work, kernels, work.y, at[kY], count, y_tile, addend, work.activation,
+  map(x, y_tile, end);
+  leave(work, kernels, work.y, at[kY], count, y_tile, after,
         work.x.data + at[kX] + kFetched * work.x.unit());
 }
 
