@@ -484,14 +484,16 @@ Result::Result(Arguments& arguments, const char* name, py::handle out, const Vie
 
 py::object new_statistics(const View& x, Axes reduced, bool keepdims) {
   int64_t shape[kMaxDims];
+  int64_t bytes = sizeof(double);
   int n = 0;
   for (int i = 0; i < x.ndim; ++i) {
     if (!(reduced & axis(i))) {
-      shape[n++] = x.shape[i];
+      bytes *= shape[n++] = x.shape[i];
     } else if (keepdims) {
       shape[n++] = 1;
     }
   }
+  const KeptMemory kept(bytes);
   return new_array(py::detail::npy_api::NPY_DOUBLE_, n, shape, nullptr);
 }
 

@@ -17,7 +17,9 @@ void mean_var(const View& x, Axes reduced, const MeanVar& options) {
   problem.report_m2();
   problem.run();
   double* const var = options.statistics.scale;
-  for (int64_t i = 0; i < statistics && var; ++i) {
+  if (!var) return;
+  for (int64_t i = 0; i < statistics && !problem.weighted(); ++i) var[i] /= freedom;
+  for (int64_t i = 0; i < statistics && problem.weighted(); ++i) {
     // Nothing selected leaves 0; too little for the correction is not a number.
     const double weight = problem.weight_of(i), rest = weight - options.correction;
     if (weight > 0) var[i] = rest > 0 ? var[i] / rest : std::numeric_limits<double>::quiet_NaN();

@@ -105,8 +105,9 @@ class Problem {
   void keep_moments();
   double mean(int64_t i) const { return work_.mean[i]; }
   double m2(int64_t i) const { return work_.m2[i]; }
+  // After a run: the elements of a statistic, or their weights' sum.
   double weight_of(int64_t i) const {
-    return work_.count ? work_.count[i] : static_cast<double>(count());
+    return work_.count ? work_.count[i] : static_cast<double>(plan_.count());
   }
   // Writes m2 where the caller asked for the scale.
   void report_m2();

@@ -43,8 +43,10 @@ void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequen
   if (alike) {
     std::copy_n(total.mean(), n, found.mean);
     std::copy_n(total.mean_lo(), n, found.mean_lo);
-    double divisor[N];
-    kernels.divide(total.m2(), n, divider(work.rule, total.count()[0], 1), divisor, found.rstd);
+    if (work.y || work.scale) {
+      double divisor[N];
+      kernels.divide(total.m2(), n, divider(work.rule, total.count()[0], 1), divisor, found.rstd);
+    }
     for (int64_t i = 0; i < n; ++i) each |= sequence.out_of_range(total[i]);
   }
   if (!each) return report(work, kernels, total, n, found, store);
