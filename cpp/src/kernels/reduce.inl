@@ -61,8 +61,12 @@ V accumulate(V q, V d) {
 // How one reduction turns a vector into what is added to S and to Q.
 template <Reduction R, class V>
 struct Accumulator {
-  V s = V::set(0);
-  V q[4] = {V::set(0), V::set(0), V::set(0), V::set(0)};
+  V s, q[4];
+
+  static Accumulator zero() {
+    const V z = V::set(0);
+    return {z, {z, z, z, z}};
+  }
 
   void add(V d0, V d1, V d2, V d3) {
     if constexpr (R == Reduction::kMoments) s = s + ((d0 + d1) + (d2 + d3));
@@ -140,7 +144,7 @@ void add_group(const T* x, int64_t n, V c, F64& S, F64& Q) {
     if constexpr (kShift) v = keep(v - c, n - i);
     return v;
   };
-  Accumulator<R, V> a;
+  auto a = Accumulator<R, V>::zero();
   int64_t i = 0;
   for (; i + 4 * L <= n; i += 4 * L) a.add(get(i), get(i + L), get(i + 2 * L), get(i + 3 * L));
   if (i < n) a.template add_last<0>(get_some(i));
@@ -426,29 +430,35 @@ void put(double* p, F32 v, int64_t count) {
 template <class V>
 constexpr int kTogether = V::kRegisters >= 32 ? 4 : 1;
 
+// What is read soon, an address only: it may lie past the array.
+uintptr_t address(const void* x, int64_t bytes) {
+  return reinterpret_cast<uintptr_t>(x) + static_cast<uintptr_t>(bytes);
+}
+void fetch(uintptr_t at) {
+  constexpr int kSecondCache = 2;  // a block may fill the first
+  __builtin_prefetch(reinterpret_cast<const void*>(at), 0, kSecondCache);
+}
+
 // `kVectors` whole vectors of lanes, or some lanes of one.
 template <Reduction R, int kVectors, bool kWhole, bool kShift, bool kFetch, class X>
 void add_tile(const X* x, int64_t stride, int64_t lines, int64_t lanes, const Computing<X>* center,
               double* sum, double* square, int64_t ahead) {
   using V = typename Lanes<X>::V;
   constexpr int64_t L = V::kLanes;
-  // An address only: it may lie past the array.
-  [[maybe_unused]] const uintptr_t next =
-      reinterpret_cast<uintptr_t>(x) + static_cast<uintptr_t>(ahead);
+  [[maybe_unused]] const uintptr_t next = address(x, ahead);
   const auto load = [&](const auto* p) {
     if constexpr (kWhole) return V::load(p);
     return V::load(p, lanes);
   };
   V c[kVectors];
   Accumulator<R, V> a[kVectors];
-  for (int k = 0; k < kVectors && kShift; ++k) c[k] = load(center + k * L);
+  for (int k = 0; k < kVectors; ++k) {
+    if constexpr (kShift) c[k] = load(center + k * L);
+    a[k] = Accumulator<R, V>::zero();
+  }
   const auto get = [&](int k, int64_t i) {
     const int64_t at = i * stride + k * L;
-    if constexpr (kFetch) {
-      constexpr int kSecondCache = 2;  // a block may fill the first
-      const uintptr_t bytes = static_cast<uintptr_t>(at) * sizeof(X);
-      __builtin_prefetch(reinterpret_cast<const void*>(next + bytes), 0, kSecondCache);
-    }
+    if constexpr (kFetch) fetch(next + static_cast<uintptr_t>(at) * sizeof(X));
     const V v = load(x + at);
     if constexpr (kShift) return v - c[k];
     return v;
@@ -486,13 +496,89 @@ void add_tiles(const X* x, int64_t stride, int64_t lines, int64_t lanes, const C
   if (i < lanes) add.template operator()<1, false>();
 }
 
+// Wide lines from memory, in its order or nearly: as many at a time as processors follow, which
+// then fetch ahead by themselves, while the sums wait in a cache.
+constexpr int64_t kFollowed = 8;      // lines
+constexpr int64_t kWide = 512;        // lanes, from which on this is faster than tiles,
+constexpr int64_t kWideLanes = 2048;  // and how many go together
+
+// At most kFollowed lines, while those at `next` are fetched one after another.
+template <Reduction R, bool kShift, bool kFirst, class X, class V>
+void add_followed(const X* x, int64_t stride, int64_t lines, int64_t lanes,
+                  const Computing<X>* center, Accumulator<R, V>* sums, uintptr_t next) {
+  constexpr int64_t L = V::kLanes;
+  constexpr int64_t kUnit = sizeof(X), kTurn = kFollowed * L * kUnit;  // bytes fetched a turn
+  int64_t fetched = 0;
+  const auto add = [&](int64_t i, const auto& load) {
+    for (int64_t k = 0; k < kTurn; k += 64) fetch(next + static_cast<uintptr_t>(fetched + k));
+    fetched += kTurn;
+    if (fetched >= lanes * kUnit) fetched = 0, next += static_cast<uintptr_t>(stride * kUnit);
+    const V c = kShift ? load(center + i) : V::set(0);
+    const auto get = [&](const X* p) {
+      if constexpr (kShift) return load(p) - c;
+      return load(p);
+    };
+    auto a = kFirst ? Accumulator<R, V>::zero() : sums[i / L];
+    const X* p = x + i;
+    if (lines == kFollowed) {
+      for (int64_t k = 0; k < kFollowed; k += 4, p += 4 * stride) {
+        a.add(get(p), get(p + stride), get(p + 2 * stride), get(p + 3 * stride));
+      }
+    } else {
+      int64_t k = 0;
+      for (; k + 4 <= lines; k += 4, p += 4 * stride) {
+        a.add(get(p), get(p + stride), get(p + 2 * stride), get(p + 3 * stride));
+      }
+      if (k < lines) a.template add_last<0>(get(p));
+      if (k + 1 < lines) a.template add_last<1>(get(p + stride));
+      if (k + 2 < lines) a.template add_last<2>(get(p + 2 * stride));
+    }
+    sums[i / L] = a;
+  };
+  int64_t i = 0;
+  for (; i + L <= lanes; i += L) add(i, [](const auto* p) { return V::load(p); });
+  if (i < lanes) add(i, [&](const auto* p) { return V::load(p, lanes - i); });
+}
+
+template <Reduction R, bool kShift, class X>
+void add_wide(const X* x, int64_t stride, int64_t lines, int64_t lanes, const Computing<X>* center,
+              double* sum, double* square, int64_t ahead) {
+  using V = typename Lanes<X>::V;
+  constexpr int64_t L = V::kLanes, kUnit = sizeof(X);
+  Accumulator<R, V> sums[kWideLanes / L];
+  for (int64_t r = 0; r < lines; r += kFollowed) {
+    const int64_t left = lines - r;
+    const X* const from = x + r * stride;
+    const uintptr_t next =
+        left > kFollowed ? address(from, kFollowed * stride * kUnit) : address(x, ahead);
+    const auto add =
+        r == 0 ? add_followed<R, kShift, true, X, V> : add_followed<R, kShift, false, X, V>;
+    add(from, stride, left < kFollowed ? left : kFollowed, lanes, center, sums, next);
+  }
+  for (int64_t i = 0; i < lanes; i += L) {
+    const int64_t some = lanes - i < L ? lanes - i : L;
+    const Accumulator<R, V>& a = sums[i / L];
+    if constexpr (R == Reduction::kMoments) put<Reduction::kMoments>(sum + i, a.s, some);
+    put<R>(square + i, a.squares(), some);
+  }
+}
+
 template <Reduction R, class X>
 void add_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes,
                const Computing<X>* center, double* sum, double* square, int64_t ahead) noexcept {
+  const X* x = static_cast<const X*>(first);
+  if (ahead && lanes >= kWide) {
+    const auto add = center ? add_wide<R, true, X> : add_wide<R, false, X>;
+    for (int64_t i = 0; i < lanes; i += kWideLanes) {
+      const int64_t some = lanes - i < kWideLanes ? lanes - i : kWideLanes;
+      add(x + i, stride, lines, some, center ? center + i : nullptr, sum + i, square + i, ahead);
+    }
+    return;
+  }
   const auto add = center  ? ahead ? add_tiles<R, true, true, X> : add_tiles<R, true, false, X>
                    : ahead ? add_tiles<R, false, true, X>
                            : add_tiles<R, false, false, X>;
-  add(static_cast<const X*>(first), stride, lines, lanes, center, sum, square, ahead);
+  add(x, stride, lines, lanes, center, sum, square, ahead);
 }
 
 template <Reduction R, class X>

@@ -51,7 +51,8 @@ class Columns {
     // Whole vectors, and whole statistics.
     const int64_t both = std::lcm(fold_, kVector);
     const int64_t unit_lanes = both <= kStrip ? both : fold_;
-    strip_ = std::min(lanes_.size(), kStrip / unit_lanes * unit_lanes);
+    const int64_t most = work.far && !work.y && reducer_.walks() ? kWideStrip : kStrip;
+    strip_ = std::min(lanes_.size(), most / unit_lanes * unit_lanes);
     strips_ = (lanes_.size() + strip_ - 1) / strip_;
     step_ = affine_lies<T>(work, lanes_, 0) ? 0 : 1;
     const auto shared = [&](const char* p, Operand o) { return !p || lanes_.inner_step(o) == 0; };
@@ -70,7 +71,7 @@ class Columns {
                    reachable<T>(work, work.plan.units);
   }
 
-  static constexpr int64_t kMostPart = Parts::size(kStrip);
+  static constexpr int64_t kMostPart = Parts::size(kWideStrip);
   int64_t units() const { return work_.plan.units.size() * strips_; }
   int64_t chunks() const { return full_chunks() + (lines_.size() % stack_ != 0); }
   int64_t part_size() const { return Parts::size(strip_ / fold_); }
@@ -87,11 +88,14 @@ class Columns {
   }
 
   void reduce(const Place& place, int64_t c, double* part) const {
-    Lanes lanes;
     const Lines lines = lines_of(c);
-    reducer_.reduce({place.at, place.begin, place.end}, lines, lanes);
-
-    join(lanes, (place.end - place.begin) / fold_, lines.stack * fold_, parts(part));
+    const Strip strip = {place.at, place.begin, place.end};
+    const int64_t members = lines.stack * fold_;
+    if (members == 1) return reducer_.reduce(strip, lines, parts(part));
+    double memory[Parts::size(kWideStrip)];
+    const Parts lanes = {memory, kWideStrip};
+    reducer_.reduce(strip, lines, lanes);
+    join(lanes, strip.width() / fold_, members, parts(part));
   }
 
   void merge_into(const Place& place, double* total, double* part) const {
@@ -103,7 +107,7 @@ class Columns {
   // From the statistics of the strip to the maps of all lanes.
   void finish(const Place& place, double* total, State& state) const {
     const int64_t n = (place.end - place.begin) / fold_;
-    Found<kStrip> found;
+    Found<kWideStrip> found;
     if (work_.given_rstd) {
       take(place, work_.given_mean, found.mean);
       take(place, work_.given_rstd, found.rstd);
@@ -220,18 +224,15 @@ class Columns {
   Parts parts(double* p) const { return {p, strip_ / fold_}; }
 
   // `members` lanes become one statistic: neighbours, or every n-th where lines are stacked.
-  void join(const Lanes& lanes, int64_t n, int64_t members, const Parts& to) const {
-    if (members > 1 && work_.alike() && reduction_ == Reduction::kMoments) {
-      std::fill_n(to.count(), n, lanes.count[0] * static_cast<double>(members));
-      return kernels_.join_lanes(lanes.mean, lanes.mean_lo, lanes.m2, n, members, fold_ > 1,
-                                 lanes.count[0], to.mean(), to.mean_lo(), to.m2());
+  void join(const Parts& lanes, int64_t n, int64_t members, const Parts& to) const {
+    if (work_.alike() && reduction_ == Reduction::kMoments) {
+      const double count = lanes.count()[0];
+      std::fill_n(to.count(), n, count * static_cast<double>(members));
+      return kernels_.join_lanes(lanes.mean(), lanes.mean_lo(), lanes.m2(), n, members, fold_ > 1,
+                                 count, to.mean(), to.mean_lo(), to.m2());
     }
-    std::copy_n(lanes.count, n, to.count());
-    std::copy_n(lanes.mean, n, to.mean());
-    std::copy_n(lanes.mean_lo, n, to.mean_lo());
-    std::copy_n(lanes.m2, n, to.m2());
     const int64_t across = fold_ > 1 ? fold_ : 1, along = fold_ > 1 ? 1 : n;
-    for (int64_t s = 0; s < n && members > 1; ++s) {
+    for (int64_t s = 0; s < n; ++s) {
       Moments m = lanes[s * across];
       for (int64_t i = 1; i < members; ++i) {
         m = merge(reduction_, m, lanes[s * across + i * along]);
@@ -298,11 +299,11 @@ class Columns {
 
   // Each step a loop of its own. Lanes of one statistic share a map where weight and bias do not
   // tell them apart.
-  void make_maps(const Place& place, const Found<kStrip>& found, State& state) const {
+  void make_maps(const Place& place, const Found<kWideStrip>& found, State& state) const {
     const int64_t lanes = place.end - place.begin;
     const int64_t share = shares_ ? fold_ : 1, n = lanes / share;
-    Found<kStrip> spread;
-    const Found<kStrip>* by_map = &found;
+    Found<kWideStrip> spread;
+    const Found<kWideStrip>* by_map = &found;
     if (fold_ > share) {
       for (int64_t l = 0; l < lanes; ++l) spread.set(l, found[l / fold_]);
       by_map = &spread;

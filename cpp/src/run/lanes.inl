@@ -7,7 +7,8 @@
 
 namespace normfast {
 
-inline constexpr int64_t kStrip = 512;  // lanes side by side at most
+inline constexpr int64_t kStrip = 512;       // lanes side by side at most,
+inline constexpr int64_t kWideStrip = 2048;  // where they are read from memory, and read once
 // Bytes from line to line up to which processors see the pattern and fetch by themselves.
 inline constexpr int64_t kShortLine = 160;
 
@@ -23,15 +24,6 @@ struct Strip {
   Offsets at;
   int64_t begin, end;
   int64_t width() const { return end - begin; }
-};
-
-struct Lanes {
-  double count[kStrip], mean[kStrip], mean_lo[kStrip], m2[kStrip];
-
-  void set(int64_t i, const Moments& m) {
-    count[i] = m.count, mean[i] = m.mean, mean_lo[i] = m.mean_lo, m2[i] = m.m2;
-  }
-  Moments operator[](int64_t i) const { return {count[i], mean[i], mean_lo[i], m2[i]}; }
 };
 
 template <class T>
@@ -54,18 +46,22 @@ class LaneReducer {
         tiny_(tiny_square<T>(work.rule)),
         reads_(reads && in_place_) {}
 
+  // Whether nothing goes through a tile, so that strips may be wide.
+  bool walks() const { return reads_ && !work_.weighted() && lines_.ndim() <= 1; }
+
   // Mean and m2 of each lane over the lines; stacked lanes follow one another.
-  void reduce(const Strip& strip, const Lines& lines, Lanes& out) const {
+  void reduce(const Strip& strip, const Lines& lines, const Parts& out) const {
     const int64_t width = strip.width() * lines.stack;
     const int64_t n = lines.count();
     if (picks_) return reduce_picked(strip, pick(strip, lines), out);
     if (work_.weighted()) return reduce_weighted(strip, lines, out);
     if (reduction_ == Reduction::kSums) return reduce_sums(strip, lines, out);
-    std::fill_n(out.count, width, static_cast<double>(n));
+    std::fill_n(out.count(), width, static_cast<double>(n));
     if (n <= kLineGroup) return reduce_exact(strip, lines, 0, width, out);
     const double count = static_cast<double>(n);
-    double sum[kStrip], square[kStrip];
-    T center[kStrip] = {};
+    double sum[kWideStrip], square[kWideStrip];
+    T center[kWideStrip];
+    std::fill_n(center, width, T(0));
     const T* shift = nullptr;
     const auto zero = [&] {
       std::fill_n(sum, width, 0.0);
@@ -92,7 +88,7 @@ class LaneReducer {
       add(0);
     }
     if (settle(center, sum, square, width, count, out, 0)) return;
-    bool failed[kStrip];
+    bool failed[kWideStrip];
     int64_t first_failed = width, last_failed = -1;
     for (int64_t l = 0; l < width; ++l) {
       failed[l] = !trusted(sum[l], square[l], count);
@@ -102,13 +98,11 @@ class LaneReducer {
     }
     if (last_failed < 0) return;
     // One more pass, however many lanes failed. A lane's sums are its own, whoever is beside it.
-    Lanes exact;
+    double memory[Parts::size(kWideStrip)];
+    const Parts exact = {memory, kWideStrip};
     reduce_exact(strip, lines, first_failed, last_failed + 1, exact);
     for (int64_t l = first_failed; l <= last_failed; ++l) {
-      if (!failed[l]) continue;
-      out.mean[l] = exact.mean[l];
-      out.mean_lo[l] = exact.mean_lo[l];
-      out.m2[l] = exact.m2[l];
+      if (failed[l]) out.set(l, {count, exact.mean()[l], exact.mean_lo()[l], exact.m2()[l]});
     }
   }
 
@@ -122,16 +116,16 @@ class LaneReducer {
   // From sums about centers to Moments. Says whether all of them are known to be trusted.
   template <class Center>
   bool settle(const Center* center, const double* sum, const double* square, int64_t width,
-              double count, Lanes& out, int64_t first) const {
+              double count, const Parts& out, int64_t first) const {
     if (reduction_ == Reduction::kMoments) {
-      double about[kStrip];
+      double about[kWideStrip];
       std::copy_n(center, width, about);
-      return kernels_.settle(about, sum, square, width, count, tiny_ * count, out.mean + first,
-                             out.mean_lo + first, out.m2 + first);
+      return kernels_.settle(about, sum, square, width, count, tiny_ * count, out.mean() + first,
+                             out.mean_lo() + first, out.m2() + first);
     }
-    std::fill_n(out.mean + first, width, 0.0);
-    std::fill_n(out.mean_lo + first, width, 0.0);
-    std::copy_n(square, width, out.m2 + first);
+    std::fill_n(out.mean() + first, width, 0.0);
+    std::fill_n(out.mean_lo() + first, width, 0.0);
+    std::copy_n(square, width, out.m2() + first);
     return reduction_ == Reduction::kMaximum;
   }
 
@@ -234,10 +228,10 @@ class LaneReducer {
 
   // Lanes [first, last) in float64, about their first element; see reduce.inl.
   void reduce_exact(const Strip& strip, const Lines& lines, int64_t first, int64_t last,
-                    Lanes& out) const {
+                    const Parts& out) const {
     const int64_t n = lines.count(), width = last - first;
     const double count = static_cast<double>(n);
-    double center[kStrip], sum[kStrip], square[kStrip];
+    double center[kWideStrip], sum[kWideStrip], square[kWideStrip];
     const bool moments = reduction_ == Reduction::kMoments;
     if (!moments) std::fill_n(center, width, 0.0);
     const bool again = moments && sizeof(T) == sizeof(double) && n > kRowDirect;
@@ -249,7 +243,7 @@ class LaneReducer {
       for_groups(strip, lines, 0, [&](const Block& b, int64_t m) {
         const char* x = b.x + first * unit_;
         if (!started) {
-          T line[kStrip];
+          T line[kWideStrip];
           kernels_.widen[static_cast<int>(type_)](x, line, width);
           std::copy_n(line, width, center);
         }
@@ -261,17 +255,17 @@ class LaneReducer {
   }
 
   // Exact integers: nothing to centre, nothing to check.
-  void reduce_sums(const Strip& strip, const Lines& lines, Lanes& out) const {
+  void reduce_sums(const Strip& strip, const Lines& lines, const Parts& out) const {
     const int64_t width = strip.width() * lines.stack;
-    std::fill_n(out.count, width, static_cast<double>(lines.count()));
-    for (double* p : {out.mean, out.mean_lo, out.m2}) std::fill_n(p, width, 0.0);
+    std::fill_n(out.count(), width, static_cast<double>(lines.count()));
+    for (double* p : {out.mean(), out.mean_lo(), out.m2()}) std::fill_n(p, width, 0.0);
     for_groups(strip, lines, 0, [&](const Block& b, int64_t m) {
-      add_lines_(b.x, b.stride, m, width, nullptr, out.mean, out.m2, b.ahead);
+      add_lines_(b.x, b.stride, m, width, nullptr, out.mean(), out.m2(), b.ahead);
     });
   }
 
   // As reduce_weighted of a row: about the first element that counts, then about the mean.
-  void reduce_weighted(const Strip& strip, const Lines& lines, Lanes& out) const {
+  void reduce_weighted(const Strip& strip, const Lines& lines, const Parts& out) const {
     const int64_t width = strip.width() * lines.stack, group = kLineGroup * lines.stack;
     reduce_twice(
         width, out, [&](bool first, double* center, double* count, double* sum, double* square) {
@@ -292,7 +286,7 @@ class LaneReducer {
   }
 
   // The same bits where lines count once or not at all: what has weight 0 adds nothing.
-  void reduce_picked(const Strip& strip, const Lines& lines, Lanes& out) const {
+  void reduce_picked(const Strip& strip, const Lines& lines, const Parts& out) const {
     const int64_t width = strip.width();
     reduce_twice(width, out,
                  [&](bool first, double* center, double* count, double* sum, double* square) {
@@ -311,7 +305,7 @@ class LaneReducer {
 
   // add(first, center, count, sum, square) goes over all lines; where `first`, it sets the centres.
   template <class Add>
-  void reduce_twice(int64_t width, Lanes& out, Add add) const {
+  void reduce_twice(int64_t width, const Parts& out, Add add) const {
     const bool moments = reduction_ == Reduction::kMoments;
     double center[kStrip], count[kStrip], sum[kStrip], square[kStrip];
     std::fill_n(center, width, 0.0);

@@ -40,15 +40,13 @@ void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequen
   const bool alike = work.alike();
   std::fill_n(found.pre, n, 1.0);
   bool each = !alike;
-  if (alike) {
+  if (alike && (work.y || work.scale)) {
     std::copy_n(total.mean(), n, found.mean);
     std::copy_n(total.mean_lo(), n, found.mean_lo);
-    if (work.y || work.scale) {
-      double divisor[N];
-      kernels.divide(total.m2(), n, divider(work.rule, total.count()[0], 1), divisor, found.rstd);
-    }
-    for (int64_t i = 0; i < n; ++i) each |= sequence.out_of_range(total[i]);
+    double divisor[N];
+    kernels.divide(total.m2(), n, divider(work.rule, total.count()[0], 1), divisor, found.rstd);
   }
+  for (int64_t i = 0; i < n && alike; ++i) each |= sequence.out_of_range(total[i]);
   if (!each) return report(work, kernels, total, n, found, store);
   for_each([&](int64_t i, const Offsets& at) {
     const Moments m = total[i];
