@@ -115,11 +115,28 @@ static void prepared(void) {
   normfast_prepared_free(NULL);
 }
 
+static void statistics(void) {
+  float x[6] = {1, 2, 3, -10, 0, 10};
+  double mean[2], var[2];
+  const normfast_view from = matrix(NULL);
+  normfast_arrays arrays = normfast_arrays_of(x, NULL);
+  normfast_mean_var_options options = normfast_mean_var_options_default();
+  normfast_prepared* moments = NULL;
+  options.correction = 1;
+  arrays.mean = mean;
+  arrays.scale = var;
+  expect(normfast_prepare_mean_var(&from, 2, &options, &moments) == NORMFAST_OK, "prepare");
+  expect(normfast_prepared_run(moments, &arrays) == NORMFAST_OK, "run");
+  expect(mean[0] == 2 && mean[1] == 0 && var[0] == 1 && var[1] == 100, "mean and variance");
+  normfast_prepared_free(moments);
+}
+
 int main(void) {
   expect(strcmp(normfast_last_error(), "") == 0, "no error before the first");
   calls();
   errors();
   versions();
   prepared();
+  statistics();
   return failures != 0;
 }

@@ -236,8 +236,10 @@ void rms_norm(Call& call, const nf::View& x, int axis, nf::RmsNorm options = {})
 }
 
 void mean_var(Call& call, const nf::View& x, int axis) {
-  call.run(x, x.shape[1 - axis], nf::MeanVar(),
-           [&](const nf::MeanVar& all) { nf::mean_var(x, nf::axis(axis), all); });
+  call.run(x, x.shape[1 - axis], nf::MeanVar(), [&](nf::MeanVar all) {
+    all.out = nf::View();
+    nf::mean_var(x, nf::axis(axis), all);
+  });
 }
 
 void standardize(Call& call, const nf::View& x, int axis) {

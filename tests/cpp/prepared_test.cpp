@@ -129,6 +129,9 @@ std::vector<Case> cases() {
   batch.activation = nf::Activation::kRelu;
   all.push_back(make("batch_norm", {4, 33, 20, 30}, nf::axis(1), batch, batch_norm));
   all.push_back(make("batch_norm_channels_last", {4, 50, 60, 33}, nf::axis(3), batch, batch_norm));
+  batch = {};
+  batch.training = true;
+  all.push_back(make("batch_norm_training", {4, 33, 20, 30}, nf::axis(1), batch, batch_norm));
   const auto instance_norm = [](const nf::View& x, int a, const nf::InstanceNorm& o) {
     nf::instance_norm(x, a, o);
   };
@@ -159,6 +162,19 @@ std::vector<Case> cases() {
                    nf::GroupNorm mine = group;
                    mine.out = out;
                    nf::group_norm(x, 4, 1, mine);
+                 }});
+  all.push_back({"weight_norm",
+                 {64, 3, 5, 5},
+                 [=](const nf::View& v, const nf::View& out, int threads) {
+                   nf::WeightNorm mine;
+                   mine.out = out;
+                   mine.num_threads = threads;
+                   return nf::prepare(v, view(positive.data(), {64}), nf::axis(0), mine);
+                 },
+                 [=](const nf::View& v, const nf::View& out) {
+                   nf::WeightNorm mine;
+                   mine.out = out;
+                   nf::weight_norm(v, view(positive.data(), {64}), nf::axis(0), mine);
                  }});
   nf::NormalizeImage image;
   image.mean = view(parameters.data(), {3});
@@ -312,6 +328,44 @@ TEST(Prepared, TakesResidualSumAndStatisticsOfEachRun) {
   EXPECT_THROW(prepared.run(arrays), nf::ValueError);
 }
 
+TEST(Prepared, MeanVarHasStatisticsAndNoOut) {
+  const Shape shape = {6, 50, 30};
+  const std::vector<float> x = numbers(size_of(shape), 8);
+  // One row keeps a single element, some none.
+  bool where[300];
+  for (int i = 0; i < 300; ++i) where[i] = i == 70 || (i >= 100 && i % 3 == 0);
+  for (const bool masked : {false, true}) {
+    for (const nf::Axes axes : {nf::axis(2), nf::axis(1), nf::axis(0) | nf::axis(1)}) {
+      nf::MeanVar options;
+      options.num_threads = 1;
+      options.correction = 1;
+      if (masked) {
+        options.where = nf::view(where, {6, 50, 1});
+      }
+      std::vector<double> mean(300), var(300), wanted_mean(300), wanted_var(300);
+      options.statistics = {wanted_mean.data(), wanted_var.data()};
+      nf::mean_var(view(x.data(), shape), axes, options);
+
+      options.statistics = {};
+      const nf::Prepared prepared = nf::prepare(view(nullptr, shape), axes, options);
+      nf::Arrays arrays(x.data(), nullptr);
+      arrays.statistics = {mean.data(), var.data()};
+      prepared.run(arrays);
+      // As text: a variance of what is not selected may be no number.
+      EXPECT_EQ(testing::PrintToString(mean), testing::PrintToString(wanted_mean));
+      EXPECT_EQ(testing::PrintToString(var), testing::PrintToString(wanted_var));
+
+      mean.assign(300, 0), var.assign(300, 0);
+      for (std::int64_t b = prepared.blocks(); b-- > 0;) prepared.run(arrays, b, b + 1);
+      EXPECT_EQ(testing::PrintToString(mean), testing::PrintToString(wanted_mean));
+      EXPECT_EQ(testing::PrintToString(var), testing::PrintToString(wanted_var));
+    }
+  }
+  nf::MeanVar options;
+  options.out = view(nullptr, shape);
+  EXPECT_THROW(nf::prepare(view(nullptr, shape), nf::axis(1), options), nf::ValueError);
+}
+
 TEST(Prepared, OutlivesTheOptionsAndChecksThemAtOnce) {
   const Shape shape = {3, 8};
   nf::LayerNorm options;
@@ -327,11 +381,23 @@ TEST(Prepared, OutlivesTheOptionsAndChecksThemAtOnce) {
   std::vector<float> x(24, 3), y(24, 7);
   copy.run({x.data(), y.data()});
   EXPECT_EQ(y, std::vector<float>(24, 0));
+}
 
-  nf::BatchNorm training;
-  training.training = true;
-  training.out = view(nullptr, shape);
-  EXPECT_THROW(nf::prepare(view(nullptr, shape), nf::axis(1), training), nf::ValueError);
+TEST(Prepared, UpdatesNoRunningStatistics) {
+  const Shape shape = {3, 8};
+  nf::BatchNorm batch;
+  batch.training = true;
+  batch.out = view(nullptr, shape);
+  nf::prepare(view(nullptr, shape), nf::axis(1), batch);
+  std::vector<float> mean(8), var(8);
+  batch.running_mean = view(mean.data(), {8});
+  batch.running_var = view(var.data(), {8});
+  EXPECT_THROW(nf::prepare(view(nullptr, shape), nf::axis(1), batch), nf::ValueError);
+  nf::InstanceNorm instance;
+  instance.out = view(nullptr, {2, 8, 5});
+  instance.running_mean = batch.running_mean;
+  instance.running_var = batch.running_var;
+  EXPECT_THROW(nf::prepare(view(nullptr, {2, 8, 5}), 1, instance), nf::ValueError);
 }
 
 TEST(Prepared, OfNothingRunsAndHasNoBlocks) {

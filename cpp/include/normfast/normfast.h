@@ -353,6 +353,9 @@ static inline normfast_arrays normfast_arrays_of(const void* x, void* out) {
 }
 
 /* Each leaves an object in *prepared, for normfast_prepared_free; null where it fails. */
+NORMFAST_API normfast_status normfast_prepare_mean_var(const normfast_view* x, uint32_t reduced,
+                                                       const normfast_mean_var_options* options,
+                                                       normfast_prepared** prepared);
 NORMFAST_API normfast_status normfast_prepare_layer_norm(const normfast_view* x, uint32_t reduced,
                                                          const normfast_layer_norm_options* options,
                                                          normfast_prepared** prepared);
@@ -372,6 +375,9 @@ NORMFAST_API normfast_status normfast_prepare_group_norm(const normfast_view* x,
 NORMFAST_API normfast_status normfast_prepare_normalize(const normfast_view* x, uint32_t reduced,
                                                         const normfast_normalize_options* options,
                                                         normfast_prepared** prepared);
+NORMFAST_API normfast_status normfast_prepare_weight_norm(
+    const normfast_view* v, const normfast_view* g, uint32_t channels,
+    const normfast_weight_norm_options* options, normfast_prepared** prepared);
 NORMFAST_API normfast_status normfast_prepare_standardize(
     const normfast_view* x, uint32_t reduced, const normfast_standardize_options* options,
     normfast_prepared** prepared);

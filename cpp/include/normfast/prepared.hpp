@@ -47,8 +47,10 @@ class NORMFAST_API Prepared {
   std::shared_ptr<const Call> call_;
 };
 
-// Not prepared: what updates running statistics, which would be arrays of a run (ValueError);
-// weight_norm, which is done once; mean_var.
+// In training, batch_norm and instance_norm are prepared without running statistics: a run changes
+// nothing but its arrays. It can report what the caller needs to update them. A run of mean_var has
+// x and statistics, no out; the g of weight_norm is a parameter.
+NORMFAST_API Prepared prepare(const View& x, Axes reduced, const MeanVar& options);
 NORMFAST_API Prepared prepare(const View& x, Axes reduced, const LayerNorm& options);
 NORMFAST_API Prepared prepare(const View& x, Axes reduced, const RmsNorm& options);
 NORMFAST_API Prepared prepare(const View& x, Axes channels, const BatchNorm& options);
@@ -56,6 +58,8 @@ NORMFAST_API Prepared prepare(const View& x, int channel_axis, const InstanceNor
 NORMFAST_API Prepared prepare(const View& x, std::int64_t num_groups, int channel_axis,
                               const GroupNorm& options);
 NORMFAST_API Prepared prepare(const View& x, Axes reduced, const Normalize& options);
+NORMFAST_API Prepared prepare(const View& v, const View& g, Axes channels,
+                              const WeightNorm& options);
 NORMFAST_API Prepared prepare(const View& x, Axes reduced, const Standardize& options);
 NORMFAST_API Prepared prepare(const View& image, const NormalizeImage& options);
 

@@ -104,6 +104,18 @@ void check_count(const Problem& problem, const char* what, double correction, bo
   }
 }
 
+// The same of a call that is prepared, which updates no running statistics: they are no arrays of
+// its runs.
+template <class Options>
+void define_alone(Problem& problem, const Options& options, const AxisList& channels, bool training,
+                  const char* what) {
+  if (training && options.running_mean.given()) {
+    problem.fail("running_mean is given, which no prepared call updates");
+  }
+  define(problem, options, channels, training);
+  if (training && !problem.empty()) check_count(problem, what, 1, false);
+}
+
 int batch_axis_beside(int channel_axis) { return channel_axis == 0 ? 1 : 0; }
 
 Axes kept(int channel_axis, const InstanceNorm& options) {
@@ -183,25 +195,22 @@ void instance_norm(const View& x, int channel_axis, const InstanceNorm& options)
          average([&](int64_t i) { return problem.m2(i) / (problem.weight_of(i) - 1); }));
 }
 
-// Running statistics that are updated are not arrays of a run.
 Prepared prepare(const View& x, Axes channels, const BatchNorm& options) {
-  if (options.training) throw ValueError("batch_norm: training cannot be prepared");
+  if (options.training && options.num_batches_tracked.given()) {
+    throw ValueError("batch_norm: num_batches_tracked is given, which no prepared call updates");
+  }
   return prepared("batch_norm", x, ~channels, options,
                   [=](Problem& p, const View& mine, const BatchNorm& o) {
-                    define(p, o, axes_of(channels, mine.ndim), false);
+                    define_alone(p, o, axes_of(channels, mine.ndim), o.training, "channel");
                   });
 }
 
 Prepared prepare(const View& x, int channel_axis, const InstanceNorm& options) {
   need_two_axes("instance_norm", x);
-  if (options.use_input_stats && options.running_mean.given()) {
-    throw ValueError("instance_norm: an update of running statistics cannot be prepared");
-  }
   return prepared("instance_norm", x, ~kept(channel_axis, options), options,
                   [=](Problem& p, const View& mine, const InstanceNorm& o) {
-                    define(p, o, axes_of(axis(channel_axis), mine.ndim), o.use_input_stats);
-                    if (o.use_input_stats && !p.empty())
-                      check_count(p, "channel and sample", 1, false);
+                    define_alone(p, o, axes_of(axis(channel_axis), mine.ndim), o.use_input_stats,
+                                 "channel and sample");
                   });
 }
 

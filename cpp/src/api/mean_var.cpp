@@ -1,11 +1,10 @@
-#include <limits>
-
-#include "api/problem.hpp"
+#include "api/prepared.hpp"
 
 namespace normfast {
+namespace {
 
-void mean_var(const View& x, Axes reduced, const MeanVar& options) {
-  Problem problem("mean_var", x, reduced, options, Accept::kIntegersToo);
+void define(Problem& problem, const MeanVar& options) {
+  if (options.out.given()) problem.fail("out is given, expected none");
   const int64_t count = problem.count(), statistics = problem.statistics();
   if (count == 0 && statistics > 0) problem.fail("x is empty along the axes averaged over");
   const double freedom = static_cast<double>(count) - options.correction;
@@ -13,17 +12,22 @@ void mean_var(const View& x, Axes reduced, const MeanVar& options) {
     problem.fail("correction is " + number_text(options.correction) + ", expected less than " +
                  std::to_string(count) + ", the number of elements averaged over");
   }
+  problem.rule.report = Report::kVariance;
+  problem.rule.correction = options.correction;
   problem.select(options);
-  problem.report_m2();
+}
+
+}  // namespace
+
+void mean_var(const View& x, Axes reduced, const MeanVar& options) {
+  Problem problem("mean_var", x, reduced, options, Accept::kIntegersToo);
+  define(problem, options);
   problem.run();
-  double* const var = options.statistics.scale;
-  if (!var) return;
-  for (int64_t i = 0; i < statistics && !problem.weighted(); ++i) var[i] /= freedom;
-  for (int64_t i = 0; i < statistics && problem.weighted(); ++i) {
-    // Nothing selected leaves 0; too little for the correction is not a number.
-    const double weight = problem.weight_of(i), rest = weight - options.correction;
-    if (weight > 0) var[i] = rest > 0 ? var[i] / rest : std::numeric_limits<double>::quiet_NaN();
-  }
+}
+
+Prepared prepare(const View& x, Axes reduced, const MeanVar& options) {
+  const auto define_mine = [](Problem& p, const View&, const MeanVar& o) { define(p, o); };
+  return prepared("mean_var", x, reduced, options, define_mine, Accept::kIntegersToo);
 }
 
 }  // namespace normfast

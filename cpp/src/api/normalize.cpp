@@ -13,6 +13,24 @@ void define(Problem& problem, const Normalize& options) {
   problem.select({options.where, View()});
 }
 
+void define(Problem& problem, const View& v, const View& g, Axes channels) {
+  problem.rule.divisor = Divisor::kL2;
+  problem.rule.report = Report::kDivisor;
+  if (g.ndim != v.ndim) return problem.weight("g", g, axes_of(channels, v.ndim));
+  // torch keeps g with the other axes of size 1.
+  for (int i = 0; i < v.ndim; ++i) {
+    const int64_t expected = channels & axis(i) ? v.shape[i] : 1;
+    if (g.shape[i] != expected) {
+      problem.fail("g has shape " + shape_text(g.shape, g.ndim) + ", expected one length a row");
+    }
+  }
+  problem.broadcast_weight("g", g);
+}
+
+struct WithG : WeightNorm {
+  View g;
+};
+
 }  // namespace
 
 void normalize(const View& x, Axes reduced, const Normalize& options) {
@@ -28,21 +46,16 @@ Prepared prepare(const View& x, Axes reduced, const Normalize& options) {
 
 void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options) {
   Problem problem("weight_norm", v, ~channels, options, Accept::kFloats, "v");
-  problem.rule.divisor = Divisor::kL2;
-  problem.rule.report = Report::kDivisor;
-  if (g.ndim == v.ndim) {
-    // torch keeps g with the other axes of size 1.
-    for (int i = 0; i < v.ndim; ++i) {
-      const int64_t expected = channels & axis(i) ? v.shape[i] : 1;
-      if (g.shape[i] != expected) {
-        problem.fail("g has shape " + shape_text(g.shape, g.ndim) + ", expected one length a row");
-      }
-    }
-    problem.broadcast_weight("g", g);
-  } else {
-    problem.weight("g", g, axes_of(channels, v.ndim));
-  }
+  define(problem, v, g, channels);
   problem.run();
+}
+
+Prepared prepare(const View& v, const View& g, Axes channels, const WeightNorm& options) {
+  const auto define_mine = [=](Problem& p, const View& mine, const WithG& o) {
+    define(p, mine, o.g, channels);
+  };
+  return prepared("weight_norm", v, ~channels, WithG{options, g}, define_mine, Accept::kFloats,
+                  "v");
 }
 
 }  // namespace normfast

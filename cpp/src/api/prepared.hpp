@@ -1,6 +1,8 @@
 // What a Prepared holds: the operation's own copy of the view and the options, laid out.
 #pragma once
 
+#include <type_traits>
+
 #include "api/problem.hpp"
 
 namespace normfast {
@@ -25,9 +27,10 @@ class ProblemCall : public Prepared::Call {
   // define(problem, x, options) says what the operation is.
   template <class Define>
   ProblemCall(const char* operation, const View& x, Axes reduced, const Options& options,
-              Accept accept, const Define& define)
-      : x_(x), options_(options), problem_(operation, x_, reduced, mine(), accept) {
-    if (!options_.out.given()) problem_.fail("out is missing");
+              Accept accept, const char* x_name, const Define& define)
+      : x_(x), options_(options), problem_(operation, x_, reduced, mine(), accept, x_name) {
+    constexpr bool kHasOut = !std::is_same_v<Options, MeanVar>;
+    if (kHasOut && !options_.out.given()) problem_.fail("out is missing");
     define(problem_, x_, options_);
     if (!problem_.empty()) problem_.lay_out();
   }
@@ -52,9 +55,9 @@ class ProblemCall : public Prepared::Call {
 
 template <class Options, class Define>
 Prepared prepared(const char* operation, const View& x, Axes reduced, const Options& options,
-                  const Define& define, Accept accept = Accept::kFloats) {
-  return Prepared(
-      std::make_shared<ProblemCall<Options>>(operation, x, reduced, options, accept, define));
+                  const Define& define, Accept accept = Accept::kFloats, const char* x_name = "x") {
+  return Prepared(std::make_shared<ProblemCall<Options>>(operation, x, reduced, options, accept,
+                                                         x_name, define));
 }
 
 }  // namespace normfast

@@ -368,22 +368,13 @@ Values Problem::spread(const View& view, const AxisList& axes) const {
 void Problem::keep_moments() {
   kept_m2_.resize(static_cast<std::size_t>(statistics()));
   work_.m2 = kept_m2_.data();
-  keep_weights();
+  if (weighted()) {
+    kept_count_.resize(kept_m2_.size());
+    work_.count = kept_count_.data();
+  }
   if (work_.mean) return;
   kept_mean_.resize(kept_m2_.size());
   work_.mean = kept_mean_.data();
-}
-
-void Problem::keep_weights() {
-  if (!weighted()) return;
-  kept_count_.resize(static_cast<std::size_t>(statistics()));
-  work_.count = kept_count_.data();
-}
-
-void Problem::report_m2() {
-  keep_weights();
-  work_.m2 = work_.scale;
-  work_.scale = nullptr;
 }
 
 int64_t Problem::count() const {
@@ -560,7 +551,7 @@ Work Problem::with(const Arrays& arrays) const {
   check_arrays(arrays);
   Work work = work_;
   work.x.data = static_cast<char*>(const_cast<void*>(arrays.x));
-  work.y.data = static_cast<char*>(arrays.out);
+  if (common_.out.given()) work.y.data = static_cast<char*>(arrays.out);
   if (addend_) work.addend.data = static_cast<char*>(const_cast<void*>(arrays.addend));
   if (sum_) work.sum.data = static_cast<char*>(arrays.sum);
   work.mean = arrays.statistics.mean;

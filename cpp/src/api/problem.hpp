@@ -109,8 +109,6 @@ class Problem {
   double weight_of(int64_t i) const {
     return work_.count ? work_.count[i] : static_cast<double>(plan_.count());
   }
-  // Writes m2 where the caller asked for the scale.
-  void report_m2();
 
   // Nothing has been written until here.
   void run();
@@ -143,7 +141,6 @@ class Problem {
   void check_apart(const Named& written, const Named& read) const;
   void check_like_x(const char* name, const View& view) const;
   void check_output(const char* name, const View& view);
-  void keep_weights();
   Array addend(const char* name, const View& view);
   // Steps of a view that broadcasts to x, by the axes of x.
   void broadcast(const char* name, const View& view, int64_t* steps) const;

@@ -345,6 +345,11 @@ normfast_status normfast_normalize_image(const normfast_view* image,
   });
 }
 
+normfast_status normfast_prepare_mean_var(const normfast_view* x, uint32_t reduced,
+                                          const normfast_mean_var_options* options,
+                                          normfast_prepared** prepared) {
+  return prepare_over(x, reduced, options, prepared);
+}
 normfast_status normfast_prepare_layer_norm(const normfast_view* x, uint32_t reduced,
                                             const normfast_layer_norm_options* options,
                                             normfast_prepared** prepared) {
@@ -381,6 +386,14 @@ normfast_status normfast_prepare_normalize(const normfast_view* x, uint32_t redu
                                            const normfast_normalize_options* options,
                                            normfast_prepared** prepared) {
   return prepare_over(x, reduced, options, prepared);
+}
+normfast_status normfast_prepare_weight_norm(const normfast_view* v, const normfast_view* g,
+                                             uint32_t channels,
+                                             const normfast_weight_norm_options* options,
+                                             normfast_prepared** prepared) {
+  return prepare_into(prepared, [&] {
+    return nf::prepare(needed(v, false), needed(g), channels, options_of(options, false));
+  });
 }
 normfast_status normfast_prepare_standardize(const normfast_view* x, uint32_t reduced,
                                              const normfast_standardize_options* options,

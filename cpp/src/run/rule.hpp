@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "plan/moments.hpp"
 
@@ -10,9 +11,9 @@ namespace normfast {
 // What x - center is divided by.
 enum class Divisor { kDeviation, kRootMeanSquare, kL2, kL1, kLargest };
 
-// Which statistic is reported beside the mean: what x - mean is multiplied by, or what it is
-// divided by where eps is left out.
-enum class Report { kReciprocal, kDivisor };
+// Which statistic is reported beside the mean: what x - mean is multiplied by, what it is divided
+// by where eps is left out, or the square of that.
+enum class Report { kReciprocal, kDivisor, kVariance };
 
 struct Rule {
   Divisor divisor = Divisor::kDeviation;
@@ -73,6 +74,10 @@ Statistic finish(const Kernels<T>& kernels, const Rule& rule, const Moments& m, 
 
 template <class T>
 double reported(const Kernels<T>& kernels, const Rule& rule, const Moments& m, const Statistic& s) {
+  if (rule.report == Report::kVariance) {
+    const double rest = m.count - rule.correction;
+    return rest > 0 ? m.m2 / s.pre / s.pre / rest : std::numeric_limits<double>::quiet_NaN();
+  }
   if (rule.report == Report::kReciprocal && s.pre == 1) return s.rstd;
   Rule asked = rule;
   if (rule.report == Report::kDivisor) asked.eps = 0;

@@ -195,7 +195,7 @@ void Sequence<T>::report(const Offsets& at, const Moments& m, const Statistic& s
   if (work_.count) work_.count[i] = m.count;
   if (work_.mean) work_.mean[i] = m.mean / s.pre;
   if (work_.scale) {
-    const bool nothing = m.count == 0 && work_.rule.report == Report::kDivisor;
+    const bool nothing = m.count == 0 && work_.rule.report != Report::kReciprocal;
     work_.scale[i] = nothing ? 0 : reported(kernels_, work_.rule, m, s);
   }
   if (work_.m2) work_.m2[i] = m.m2 / s.pre / s.pre;

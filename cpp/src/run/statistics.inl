@@ -28,8 +28,10 @@ void report(const Work& work, const Kernels<T>& kernels, const Parts& total, int
   if (work.rule.report == Report::kReciprocal) return store(work.scale, found.rstd);
   Rule asked = work.rule;
   asked.eps = 0;
+  Divider by = divider(asked, total.count()[0], 1);
+  by.root = by.root && asked.report != Report::kVariance;
   double divisor[N], reciprocal[N];
-  kernels.divide(total.m2(), n, divider(asked, total.count()[0], 1), divisor, reciprocal);
+  kernels.divide(total.m2(), n, by, divisor, reciprocal);
   store(work.scale, divisor);
 }
 
