@@ -19,6 +19,7 @@ ROOT = SOURCE.parents[1]
 PROJECTS = {
     SOURCE: ("consumer_cpp", "consumer_c"),
     ROOT / "docs" / "howto" / "cpp": ("main",),
+    ROOT / "docs" / "howto" / "c": ("main",),
     ROOT / "examples" / "pipeline": ("pipeline",),
 }
 
