@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata, resources
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,16 @@ def test_one_line_tells_builds_where_the_library_is(option: str, printed: str) -
     done = normfast(option, COLUMNS="20")
     root = Path(_core.__file__).parent.as_posix()
     assert done.stdout == printed.format(root) + "\n", done.stderr
+
+
+def test_a_build_by_scikit_build_core_finds_the_cmake_package() -> None:
+    """As it looks: below the resources of what the entry point names, of editable installs too."""
+    entry_points = metadata.entry_points(group="cmake.root", name="normfast")
+    if not entry_points:
+        pytest.skip("normfast is not installed")
+    (entry_point,) = entry_points
+    root = resources.files(entry_point.load())
+    assert root.joinpath("lib/cmake/normfast/normfast-config.cmake").is_file()
 
 
 def test_without_rich_one_line_names_the_extra() -> None:
