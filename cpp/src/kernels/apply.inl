@@ -171,27 +171,60 @@ template <class V, int U, class X, int N, class Map>
   map_rest<V>(runs, i, count, map);
 }
 
+// Elements as they are.
+template <class V, class X>
+[[gnu::always_inline]] inline void move(const X* from, X* to, int64_t count) {
+  map_rest<V>(Runs<X, 1>{from, 0, to, 0}, 0, count, [](V(&)[1], auto) {});
+}
+
+[[gnu::always_inline]] inline void stream_line(const void* from, void* to) {
+  F32::load(static_cast<const float*>(from)).stream(static_cast<float*>(to));
+}
+
 // The same past the cache, whole lines of it: y is not to be read first, nor soon again. What is
-// read next is fetched meanwhile. All runs of y start at the same place of a line.
+// read next is fetched meanwhile. All runs of y start at the same place of a line. Runs that follow
+// one another share lines: the end of one and the start of the next meet beside y, and the line
+// leaves as the others do.
 template <class V, class X, int N, class Map>
 [[gnu::always_inline]] inline void stream_run(Runs<X, N> runs, int64_t count, int64_t ahead,
-                                              const Map& map) {
-  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(X));
+                                              Seam& seam, const Map& map) {
+  constexpr int64_t kUnit = static_cast<int64_t>(sizeof(X)), kLine = 64 / kUnit;
   constexpr int U = static_cast<int>(kLine / V::kLanes);
-  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64 / sizeof(X));
-  int64_t i = beyond ? kLine - beyond : 0;
-  if (i > count) i = count;
-  // The lines that tails share with what is written next: their stores need not wait then.
-  unroll<N>([&](auto k) {
-    const X* const end = runs.y + k * runs.ys + count;
-    if (reinterpret_cast<uintptr_t>(end) % 64) __builtin_prefetch(end, 1);
-  });
-  const int64_t end = i + (count - i) / kLine * kLine;
-  for (int tail = 0; tail < 2; ++tail) map_rest<V>(runs, tail * end, tail ? count : i, map);
+  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64) / kUnit;
+  const int64_t begin = beyond == 0 ? 0 : beyond + count < kLine ? count : kLine - beyond;
+  const int64_t end = begin + (count - begin) / kLine * kLine;
+  const bool meet = runs.ys == count && count >= kLine;
+  alignas(64) X shared[N + 1][kLine] = {};
+  // What is before the whole lines of each run, and what is after them.
+  for (int after = 0; after < 2; ++after) {
+    const int64_t first = after ? end : 0, last = after ? count : begin;
+    X* const to = meet ? shared[after] + (after ? 0 : beyond) : runs.y + first;
+    const Runs<X, N> there = {runs.x + first, runs.xs, to, meet ? kLine : runs.ys};
+    map_rest<V>(there, 0, last - first, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+      map(v, [&](const auto* p) { return load(p + first); });
+    });
+  }
+  if (meet && begin > 0) {
+    X* const line = runs.y - beyond;
+    if (seam.line == reinterpret_cast<char*>(line) && seam.filled == beyond * kUnit) {
+      move<V>(reinterpret_cast<const X*>(seam.bytes), shared[0], beyond);
+      stream_line(shared[0], line);
+      seam.line = nullptr;
+    } else {
+      move<V>(shared[0] + beyond, runs.y, begin);
+    }
+  }
+  if (meet && end < count) {
+    for (int k = 1; k < N; ++k) stream_line(shared[k], runs.y + (k - 1) * runs.ys + end);
+    seam.leave();
+    move<V>(shared[N], reinterpret_cast<X*>(seam.bytes), count - end);
+    seam.line = reinterpret_cast<char*>(runs.y + (N - 1) * runs.ys + end);
+    seam.filled = (count - end) * kUnit;
+  }
   // Addresses only: they may lie past the array.
   const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
   const uintptr_t step = static_cast<uintptr_t>(runs.xs) * sizeof(X);
-  for (; i < end; i += kLine) {
+  for (int64_t i = begin; i < end; i += kLine) {
     const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(X);
     unroll<N>([&](auto k) { __builtin_prefetch(reinterpret_cast<const void*>(at + k * step)); });
     map_vectors<U, V>(runs, i, map, Stream{});
@@ -200,9 +233,10 @@ template <class V, class X, int N, class Map>
 
 template <bool kStream, class V, int U, class X, int N, class Map>
 [[gnu::always_inline]] inline void run(Runs<X, N> runs, int64_t count,
-                                       [[maybe_unused]] int64_t ahead, const Map& map) {
+                                       [[maybe_unused]] int64_t ahead, [[maybe_unused]] Seam* seam,
+                                       const Map& map) {
   if constexpr (kStream) {
-    stream_run<V>(runs, count, ahead, map);
+    stream_run<V>(runs, count, ahead, *seam, map);
   } else {
     map_run<V, U>(runs, count, map);
   }
@@ -220,7 +254,7 @@ void for_each(int64_t number, bool pairs, Body body) {
 
 template <bool kStream, class X, class T>
 void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
-              const RowMaps<T>& maps, int64_t ahead) {
+              const RowMaps<T>& maps, int64_t ahead, Seam* seam) {
   using V = typename Lanes<X>::V;
   choose_steps(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
     // Two rows share what they load of weight and bias; streaming, they start at the same place of
@@ -240,7 +274,7 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
       run<kStream, V, kStep<X, N>>(
-          runs, count, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+          runs, count, ahead, seam, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
             unroll<N>([&](auto k) { v[k] = fma(v[k] - c[k], s[k], t[k]); });
             then(v, load);
           });
@@ -251,7 +285,7 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
 // Two lines share what they load of center, scale and shift.
 template <bool kStream, class X, class T>
 void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
-               LaneMaps<T> maps, int64_t ahead) {
+               LaneMaps<T> maps, int64_t ahead, Seam* seam) {
   using V = typename Lanes<X>::V;
   choose_steps(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
     using S = decltype(steps);
@@ -261,7 +295,7 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
       run<kStream, V, kStep<X, N>>(
-          runs, lanes, ahead, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+          runs, lanes, ahead, seam, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
             const V c = load(maps.center), s = load(maps.scale), t = load(maps.shift);
             unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
             then(v, load);
@@ -273,25 +307,25 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
 template <class X, class T = Computing<X>>
 void apply_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
                 const RowMaps<T>& maps) noexcept {
-  map_rows<false, X>(x, xs, y, ys, rows, count, maps, 0);
+  map_rows<false, X>(x, xs, y, ys, rows, count, maps, 0, nullptr);
 }
 
 template <class X, class T = Computing<X>>
 void stream_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
-                 const RowMaps<T>& maps, int64_t ahead) noexcept {
-  map_rows<true, X>(x, xs, y, ys, rows, count, maps, ahead);
+                 const RowMaps<T>& maps, int64_t ahead, Seam& seam) noexcept {
+  map_rows<true, X>(x, xs, y, ys, rows, count, maps, ahead, &seam);
 }
 
 template <class X, class T = Computing<X>>
 void apply_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
                  const LaneMaps<T>& maps) noexcept {
-  map_lines<false, X>(x, xs, y, ys, lines, lanes, maps, 0);
+  map_lines<false, X>(x, xs, y, ys, lines, lanes, maps, 0, nullptr);
 }
 
 template <class X, class T = Computing<X>>
 void stream_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
-                  const LaneMaps<T>& maps, int64_t ahead) noexcept {
-  map_lines<true, X>(x, xs, y, ys, lines, lanes, maps, ahead);
+                  const LaneMaps<T>& maps, int64_t ahead, Seam& seam) noexcept {
+  map_lines<true, X>(x, xs, y, ys, lines, lanes, maps, ahead, &seam);
 }
 
 // A copy by whole lines past the cache.

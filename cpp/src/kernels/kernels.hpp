@@ -88,12 +88,42 @@ struct LaneMaps {
   Ending<T> end = {};
 };
 
+// The end of what was streamed, where that is within a cache line: it waits for the elements that
+// follow it in y, so that the line leaves whole. A line written in parts is read from memory first.
+struct Seam {
+  alignas(64) char bytes[64];
+  char* line = nullptr;  // where they belong
+  int64_t filled = 0;
+
+  // Nothing followed. (Inlined, as no function may be shared by files of different ISAs.)
+  [[gnu::always_inline]] void leave() {
+    if (line) __builtin_memcpy(line, bytes, static_cast<unsigned long>(filled));
+    line = nullptr;
+  }
+};
+
 // What x - mean is divided by: max(sqrt(m2 / per + plus), least), with or without the root.
 struct Divider {
   double per;
   double plus;
   double least;
   bool root;
+};
+
+inline constexpr int64_t kRowsTogether = 32;
+
+// How rows go all the way from x to y. Weight and bias are arrays along the row, the same for all
+// of them, or null; `least` is that of Ending; mean and rstd receive one a row, or are null.
+template <class T>
+struct RowNorm {
+  double tiny;  // see ReduceRow
+  Divider by;
+  const T* weight;
+  const T* bias;
+  T least;
+  double* mean;
+  double* rstd;
+  int64_t together;  // rows a step, at most kRowsTogether
 };
 
 // The kernels that read elements of one storage type where they lie, and widen them in registers.
@@ -127,6 +157,12 @@ struct DirectKernels {
   using ApplyLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
                               int64_t lines, int64_t lanes, const LaneMaps<T>& maps) noexcept;
 
+  // Reduces, divides and maps `rows` rows of `count` <= kRowChunk elements; past the cache where a
+  // seam is given. Says how many rows were done: those after them are for float64.
+  using NormalizeRows = int64_t (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
+                                    int64_t rows, int64_t count, const RowNorm<T>& by,
+                                    Seam* seam) noexcept;
+
   // Null where the storage type has none: bytes have only sums, other integers nothing.
   ReduceRow reduce_row[kReductions];
   ReduceRows reduce_rows[kReductions];
@@ -135,15 +171,16 @@ struct DirectKernels {
   ApplyRows apply_rows;
   ApplyLines apply_lines;
   // The same, y written past the cache (see KernelTable::fence), and what lies `ahead` bytes of x
-  // fetched into it.
+  // fetched into it. The seam is that of the rows or lines before these.
   using StreamRows = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
-                              int64_t rows, int64_t count, const RowMaps<T>& maps,
-                              int64_t ahead) noexcept;
+                              int64_t rows, int64_t count, const RowMaps<T>& maps, int64_t ahead,
+                              Seam& seam) noexcept;
   using StreamLines = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
-                               int64_t lines, int64_t lanes, const LaneMaps<T>& maps,
-                               int64_t ahead) noexcept;
+                               int64_t lines, int64_t lanes, const LaneMaps<T>& maps, int64_t ahead,
+                               Seam& seam) noexcept;
   StreamRows stream_rows;
   StreamLines stream_lines;
+  NormalizeRows normalize_rows[kReductions];  // of what float32 computes
 };
 
 // Every kernel of one computing type. The list below is the only one: tables, agreement tests and

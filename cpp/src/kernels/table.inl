@@ -6,6 +6,7 @@
 #include "kernels/activate.inl"
 #include "kernels/convert.inl"
 #include "kernels/maps.inl"
+#include "kernels/normalize.inl"
 #include "kernels/pixels.inl"
 
 namespace normfast {
@@ -25,7 +26,17 @@ constexpr DirectKernels<Computing<X>> direct_of() {
           apply_rows<X>,
           apply_lines<X>,
           stream_rows<X>,
-          stream_lines<X>};
+          stream_lines<X>,
+          {}};
+}
+
+template <class X>
+constexpr DirectKernels<float> float_direct_of() {
+  using enum Reduction;
+  DirectKernels<float> k = direct_of<X>();
+  k.normalize_rows[static_cast<int>(kMoments)] = normalize_rows<kMoments, X>;
+  k.normalize_rows[static_cast<int>(kSquares)] = normalize_rows<kSquares, X>;
+  return k;
 }
 
 template <class X>
@@ -38,9 +49,9 @@ constexpr DirectKernels<float> sums_of() {
 }
 
 constexpr void set_direct(Kernels<float>& k) {
-  k.direct[static_cast<int>(DType::kFloat32)] = direct_of<float>();
-  k.direct[static_cast<int>(DType::kFloat16)] = direct_of<Half>();
-  k.direct[static_cast<int>(DType::kBFloat16)] = direct_of<BFloat16>();
+  k.direct[static_cast<int>(DType::kFloat32)] = float_direct_of<float>();
+  k.direct[static_cast<int>(DType::kFloat16)] = float_direct_of<Half>();
+  k.direct[static_cast<int>(DType::kBFloat16)] = float_direct_of<BFloat16>();
   k.direct[static_cast<int>(DType::kUInt8)] = sums_of<uint8_t>();
   k.direct[static_cast<int>(DType::kInt8)] = sums_of<int8_t>();
   k.stream_narrow[static_cast<int>(DType::kFloat16)] = stream_half<Half>;

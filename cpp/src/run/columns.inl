@@ -124,9 +124,9 @@ class Columns {
     if (work_.y) make_maps(place, found, state);
   }
 
-  void apply(const Place& place, int64_t c, const State& state) const {
+  void apply(const Place& place, int64_t c, const State& state, Seam& seam) const {
     const Lines lines = lines_of(c);
-    apply(place, lines.begin, lines.end, state);
+    apply(place, lines.begin, lines.end, state, seam);
   }
 
   // The same work cut for walking memory in order, all strips of a few lines at a time.
@@ -149,12 +149,12 @@ class Columns {
   }
 
   // Lines of all strips from `unit` on.
-  void apply_band(int64_t unit, int64_t b, const State* states,
-                  const std::vector<T>& joined) const {
+  void apply_band(int64_t unit, int64_t b, const State* states, const std::vector<T>& joined,
+                  Seam& seam) const {
     const int64_t begin = b * band(), end = std::min(lines_.size(), begin + band());
     const Place all = {place(unit).at, 0, lanes_.size()};
     if (joined.empty()) {
-      for (int64_t s = 0; s < strips_; ++s) apply(place(unit + s), begin, end, states[s]);
+      for (int64_t s = 0; s < strips_; ++s) apply(place(unit + s), begin, end, states[s], seam);
       return;
     }
     const T* const maps = joined.data();
@@ -162,14 +162,14 @@ class Columns {
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = all.at;
       at.add(o, 1);
-      apply_direct(all, at, count, by, 1);
+      apply_direct(all, at, count, by, 1, seam);
     });
   }
 
  private:
   int64_t band() const { return std::max(kLeastBand, kBand / lanes_.size()); }
 
-  void apply(const Place& place, int64_t begin, int64_t end, const State& state) const {
+  void apply(const Place& place, int64_t begin, int64_t end, const State& state, Seam& seam) const {
     const bool fits = state.exact.empty() && (follows_ || affine_lies_);
     const bool direct = direct_ && fits, run = runs_ && fits;
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
@@ -182,7 +182,7 @@ class Columns {
       for (int64_t i = 0; i < count; i += together) {
         const int64_t k = std::min(together, count - i);
         if (direct) {
-          apply_direct(place, at, k, maps(place, at, state), state.repeat);
+          apply_direct(place, at, k, maps(place, at, state), state.repeat, seam);
         } else if (run) {
           apply_run(place, at, k, maps(place, at, state));
         } else {
@@ -355,7 +355,7 @@ class Columns {
 
   // Lines where they lie; the maps of as many as `repeat` says stand side by side.
   void apply_direct(const Place& place, const Offsets& at, int64_t count, const LaneMaps<T>& maps,
-                    int64_t repeat) const {
+                    int64_t repeat, Seam& seam) const {
     const int64_t unit = work_.x.unit(), lanes = place.end - place.begin;
     const char* x = work_.x.data + at[kX] + place.begin * unit;
     char* y = work_.y.data + at[kY] + place.begin * unit;
@@ -372,7 +372,7 @@ class Columns {
       by.end = ending<T>(work_, addend ? addend + first * unit : nullptr);
       by.end.next = next;
       if (work_.stream) {
-        direct.stream_lines(from, xs, to, ys, lines, width, by, ahead_);
+        direct.stream_lines(from, xs, to, ys, lines, width, by, ahead_, seam);
       } else {
         direct.apply_lines(from, xs, to, ys, lines, width, by);
       }

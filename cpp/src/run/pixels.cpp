@@ -89,7 +89,8 @@ class Pass {
     if (!maps_.fits[c]) {
       apply_exact<T>(maps_.statistics[c], x, y, count, nullptr, nullptr);
     } else if (last && p_.stream) {
-      kernels.stream_rows(x, 0, y, 0, 1, count, map, 0);
+      Seam none;  // a piece is no row: it ends where it does
+      kernels.stream_rows(x, 0, y, 0, 1, count, map, 0, none);
     } else {
       kernels.apply_rows(x, 0, y, 0, 1, count, map);
     }

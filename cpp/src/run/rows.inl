@@ -6,11 +6,10 @@
 
 namespace normfast {
 
-// Rows that go together: at most so many, while they stay in the first cache; fewer where they come
-// from memory, so that reads and writes alternate quickly.
-inline constexpr int64_t kTogether = 32;
-inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 2048;
-inline constexpr int64_t kShortRow = 2048;         // bytes: a line shared with the next row counts
+// Rows that go together while they stay in the first cache; fewer where they come from memory, so
+// that reads and writes alternate quickly.
+inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 1536;
+inline constexpr int64_t kShortRow = 256;          // bytes: several share most of their lines
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
@@ -26,8 +25,8 @@ class Rows {
   };
 
   struct State {
-    Found<kTogether> found;
-    T center[kTogether], scale[kTogether], shift[kTogether];
+    Found<kRowsTogether> found;
+    T center[kRowsTogether], scale[kRowsTogether], shift[kRowsTogether];
     bool fit;  // all of these are for the fast kernels
   };
 
@@ -46,7 +45,6 @@ class Rows {
     planes_side_by_side_ = staged_ && !work.weighted() && follows_ && nest_.ndim() == 2 &&
                            lie_in_runs(work, nest_) &&
                            rows_.inner_step(kX) == nest_.inner_size() * work.x.unit();
-    together_ = together();
     const bool runs = nest_.ndim() <= 1 || nest_.inner_size() >= kDirectRun;
     const bool lies = follows_ || affine_lies<T>(work, nest_, step_);
     runs_ = runs && lies && lie_in_runs(work, nest_);
@@ -64,12 +62,14 @@ class Rows {
     };
     dense_ = nest_.ndim() <= 1 && size_ <= kGroup && rows_.ndim() > 0 && follows(work.x, kX) &&
              follows(work.y, kY) && follows(work.addend, kAddend) && follows(work.sum, kSum);
+    normalizes_ = normalizes();
+    together_ = together();
     const int64_t next = together_ * rows_.inner_step(kX);
     ahead_ = !staged_ && next > 0 && next <= kWorthFetching ? next : 0;
   }
 
   static constexpr bool kHasBands = false;
-  static constexpr int64_t kMostPart = Parts::size(kTogether);
+  static constexpr int64_t kMostPart = Parts::size(kRowsTogether);
 
   int64_t units() const { return (rows_.size() + together_ - 1) / together_; }
   Place place(int64_t unit) const {
@@ -113,7 +113,7 @@ class Rows {
 
   void finish(const Place& place, double* total, State& state) const {
     const int64_t n = place.count;
-    Found<kTogether>& found = state.found;
+    Found<kRowsTogether>& found = state.found;
     if (work_.given_rstd) {
       each(place, [&](int64_t i, const Offsets& at) { found.set(i, sequence_.given(at)); });
     } else {
@@ -121,7 +121,7 @@ class Rows {
            [&](auto body) { each(place, body); });
     }
     if (!work_.y) return;
-    double weight[kTogether], bias[kTogether];
+    double weight[kRowsTogether], bias[kRowsTogether];
     affine_of(place, weight, bias);
     state.fit = kernels_.make_maps(found.mean, found.mean_lo, found.rstd, weight, bias, n,
                                    state.center, state.scale, state.shift);
@@ -129,10 +129,47 @@ class Rows {
     for (int64_t i = 0; i < n && sizeof(T) == sizeof(double); ++i) state.fit &= found.pre[i] == 1;
   }
 
-  void apply(const Place& place, int64_t c, const State& state) const {
+  // Whole rows by one kernel, or by `otherwise`, place by place.
+  template <class Otherwise>
+  void normalize(int64_t begin, int64_t end, Seam& seam, Otherwise otherwise) const {
+    if (!normalizes_) return for_places(begin, end, otherwise);
+    const auto kernel = normalizer();
+    const int64_t unit = work_.x.unit();
+    const Dim& rows = rows_.ndim() > 0 ? rows_.inner() : kNoDim;
+    const auto from = [](double* p, int64_t i) { return p ? p + i : nullptr; };
+    RowNorm<T> by = {tiny_square<T>(work_.rule),
+                     divider(work_.rule, static_cast<double>(size_), 1),
+                     pointer<T>(work_.weight, 0),
+                     pointer<T>(work_.bias, 0),
+                     ending<T>(work_, nullptr).least,
+                     nullptr,
+                     nullptr,
+                     together_};
+    const int64_t last = std::min(end * together_, rows_.size());
+    for_runs(rows_, begin * together_, last, [&](int64_t, const Offsets& first, int64_t count) {
+      Place place = {first, 0};
+      const Offsets& at = place.at;
+      while (count > 0) {
+        by.mean = from(work_.mean, at[kStatistic]);
+        by.rstd = from(work_.scale, at[kStatistic]);
+        const int64_t done =
+            kernel(work_.x.data + at[kX], rows.step[kX] / unit, work_.y.data + at[kY],
+                   rows.step[kY] / unit, count, size_, by, work_.stream ? &seam : nullptr);
+        place.at.add(rows.step, done);
+        count -= done;
+        if (count == 0) break;
+        place.count = std::min(together_, count);
+        otherwise(place);
+        place.at.add(rows.step, place.count);
+        count -= place.count;
+      }
+    });
+  }
+
+  void apply(const Place& place, int64_t c, const State& state, Seam& seam) const {
     const int64_t begin = c * kRowChunk, end = std::min(size_, begin + kRowChunk);
     if (state.fit && direct_ && side_by_side_) {
-      return apply_direct(place.at, 0, place.count, begin, end, state);
+      return apply_direct(place.at, 0, place.count, begin, end, state, seam);
     }
     if (state.fit && !direct_ && runs_ && dense_) return apply_dense(place, state);
     each(place, [&](int64_t i, const Offsets& at) {
@@ -140,7 +177,7 @@ class Rows {
       if (!state.fit && !fits(at, found)) {
         apply_tiles(at, i, begin, end, state, &found);
       } else if (direct_) {
-        apply_direct(at, i, 1, begin, end, state);
+        apply_direct(at, i, 1, begin, end, state, seam);
       } else if (runs_) {
         apply_runs(at, i, begin, end, state);
       } else {
@@ -150,11 +187,30 @@ class Rows {
   }
 
  private:
+  auto normalizer() const {
+    return kernels_.of(work_.x.type).normalize_rows[static_cast<int>(work_.reduction())];
+  }
+
+  // Whether there is a kernel that does all there is to do with a row.
+  bool normalizes() const {
+    if (!direct_ || staged_ || work_.given_rstd || !work_.y || work_.weighted()) return false;
+    if (nest_.ndim() > 1 || size_ > kRowChunk || !sequence_.lies() || !normalizer()) return false;
+    const bool shares = step_ == 1 && rows_.still(kWeight) && rows_.still(kBias);
+    if ((work_.weight || work_.bias) && !shares) return false;
+    const bool reports = work_.mean || work_.scale;
+    if (reports && rows_.ndim() > 0 && rows_.inner_step(kStatistic) != 1) return false;
+    if (work_.scale && work_.rule.report != Report::kReciprocal) return false;
+    return !work_.adds() && !work_.count && !work_.m2 &&
+           !leaves_in_blocks(work_.y.data, rows_.inner_step(kY) / work_.y.unit(), size_);
+  }
+
   int64_t together() const {
     const int64_t elements = planes_side_by_side_ ? kStaged
                              : work_.far          ? kTogetherFar
                                                   : kTogetherElements;
-    return std::clamp<int64_t>(elements / size_, 1, std::min(kTogether, rows_.inner_size()));
+    // Two at least share what they load of weight and bias.
+    const int64_t least = normalizes_ ? 2 : 1;
+    return std::min(std::clamp(elements / size_, least, kRowsTogether), rows_.inner_size());
   }
 
   Parts parts(double* p) const { return {p, together_}; }
@@ -241,25 +297,30 @@ class Rows {
     return by;
   }
 
-  // Rows through one kernel. Short ones that follow one another in y and are streamed, but not by
-  // whole lines, go out together: one by one they would share lines, each to be read first.
+  // Short rows that follow one another in y and are streamed, but not by whole lines.
+  bool leaves_in_blocks(const void* y, int64_t ys, int64_t size) const {
+    const int64_t bytes = size * work_.y.unit();
+    const bool lines = reinterpret_cast<std::uintptr_t>(y) % 64 == 0 && bytes % 64 == 0;
+    return work_.stream && bytes < kShortRow && ys == size && !lines;
+  }
+
+  // Rows through one kernel.
   void map_rows(const void* x, int64_t xs, char* y, int64_t ys, int64_t rows, int64_t size,
-                const RowMaps<T>& by) const {
+                const RowMaps<T>& by, Seam& seam) const {
     const auto& kernels = kernels_.of(source_);
     if (!work_.stream) return kernels.apply_rows(x, xs, y, ys, rows, size, by);
-    const int64_t bytes = size * size_of(source_);
-    const bool lines = reinterpret_cast<std::uintptr_t>(y) % 64 == 0 && bytes % 64 == 0;
-    if (lines || ys != size || bytes > kShortRow || rows * size > kRowChunk) {
-      return kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_);
+    if (!leaves_in_blocks(y, ys, size) || rows * size > kRowChunk) {
+      return kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_, seam);
     }
     char* const block = reinterpret_cast<char*>(tile<double, 1>());
     kernels.apply_rows(x, xs, block, size, rows, size, by);
-    kernels_.stream_bytes(block, y, rows * bytes, static_cast<const char*>(x) + ahead_);
+    kernels_.stream_bytes(block, y, rows * size * work_.y.unit(),
+                          static_cast<const char*>(x) + ahead_);
   }
 
   // `count` rows from number i of their place on, the first of them at `start`.
   void apply_direct(const Offsets& start, int64_t i, int64_t count, int64_t begin, int64_t end,
-                    const State& state) const {
+                    const State& state, Seam& seam) const {
     const int64_t unit = size_of(source_);
     // Element `first` of `number` rows and those after it; `rows` steps from one to the next.
     const auto map = [&](int64_t first, const Offsets& at, const Dim& rows, int64_t xs,
@@ -271,7 +332,7 @@ class Rows {
       const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
                               : work_.x.data + at[kX];
       map_rows(x, staged_ ? xs : rows.step[kX] / unit, work_.y.data + at[kY], rows.step[kY] / unit,
-               number, size, by);
+               number, size, by, seam);
     };
     // The runs of one row, as rows that share a map.
     if (planes_) return map(0, start, nest_[0], nest_[1].size, nest_[0].size, nest_[1].size, true);
@@ -367,6 +428,7 @@ class Rows {
   bool side_by_side_;         // or those of the rows beside it,
   bool planes_;               // or all runs of a row
   bool dense_;                // short rows follow one another in every array
+  bool normalizes_;           // one kernel does it all
   int64_t ahead_;             // bytes from x to the rows after these
 };
 

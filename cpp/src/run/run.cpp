@@ -12,15 +12,22 @@ void run_units(const Form& form, const Work& work, int64_t begin, int64_t end) {
   const bool reduces = !work.given_rstd;
   double total[Form::kMostPart], part[Form::kMostPart];
   typename Form::State state;
-  form.for_places(begin, end, [&](const auto& place) {
+  Seam seam;
+  const auto unit = [&](const auto& place) {
     for (int64_t c = 0; c < chunks && reduces; ++c) {
       form.reduce(place, c, c == 0 ? total : part);
       if (c > 0) form.merge_into(place, total, part);
     }
     form.finish(place, total, state);
     // Backwards: what was read last is still in cache.
-    for (int64_t c = chunks; c-- > 0 && work.y;) form.apply(place, c, state);
-  });
+    for (int64_t c = chunks; c-- > 0 && work.y;) form.apply(place, c, state, seam);
+  };
+  if constexpr (Form::kHasBands) {
+    form.for_places(begin, end, unit);
+  } else {
+    form.normalize(begin, end, seam, unit);
+  }
+  seam.leave();
 }
 
 // Where nothing is reduced, chunks stand for themselves: [begin, end) of all units' in turn.
@@ -28,12 +35,14 @@ template <class Form>
 void run_chunks(const Form& form, int64_t begin, int64_t end) {
   const int64_t chunks = form.chunks();
   typename Form::State state;
+  Seam seam;
   for (int64_t i = begin; i < end;) {
     const int64_t unit = i / chunks, last = std::min(end, (unit + 1) * chunks);
     const auto place = form.place(unit);
     form.finish(place, nullptr, state);
-    for (; i < last; ++i) form.apply(place, i % chunks, state);
+    for (; i < last; ++i) form.apply(place, i % chunks, state, seam);
   }
+  seam.leave();
 }
 
 // Calls body with the form of the work.
@@ -124,15 +133,19 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
       if (banded) {
         form.join_maps(states, kept.maps);
         return in_parallel(form.bands(), [&](int64_t begin, int64_t end) {
-          for (int64_t b = begin; b < end; ++b) form.apply_band(first, b, states, kept.maps);
+          Seam seam;
+          for (int64_t b = begin; b < end; ++b) form.apply_band(first, b, states, kept.maps, seam);
+          seam.leave();
         });
       }
     }
     in_parallel(n * chunks, [&](int64_t begin, int64_t end) {
+      Seam seam;
       for (int64_t i = end; i-- > begin;) {
         const int64_t u = i / chunks;
-        form.apply(form.place(first + u), i % chunks, states[u]);
+        form.apply(form.place(first + u), i % chunks, states[u], seam);
       }
+      seam.leave();
     });
   };
 
