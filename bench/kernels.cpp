@@ -203,7 +203,7 @@ class Benchmarks {
     });
     add(kernel + "/added", type, Moves::kAdds, 2 * kRow, [=](Data<T>& d, int64_t i) {
       RowMaps<T> maps = {d.zero.data(), d.one.data(), d.zero.data()};
-      maps.end = {d.added(i), kRow, 0};
+      maps.end = {d.added(i), kRow, true};
       apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps, ahead...);
     });
   }
@@ -214,7 +214,7 @@ class Benchmarks {
     const auto add_lines = [&](const std::string& name, Moves moves) {
       add(name, type, moves, kBlock, [=](Data<T>& d, int64_t i) {
         LaneMaps<T> maps = {d.zero.data(), d.one.data(), d.zero.data()};
-        if (moves == Moves::kAdds) maps.end = {d.added(i), kLanes, 0};
+        if (moves == Moves::kAdds) maps.end = {d.added(i), kLanes, true};
         apply(d.in(i), kLanes, d.out(i), kLanes, kLineGroup, kLanes, maps, ahead...);
       });
     };
@@ -291,7 +291,7 @@ class Benchmarks {
       const std::string name = kernel + "/" + name_of(kTypeOf<T>) + "/" + isa_;
       benchmark::RegisterBenchmark(name.c_str(), [run](benchmark::State& state) {
         std::vector<double> v(512, 1.5), to(3 * 512);
-        std::vector<T> map(3 * 512);
+        std::vector<T> map(5 * 512, T(1));
         for (auto _ : state) {
           run(v.data(), to.data(), map.data());
           benchmark::DoNotOptimize(to.data());
@@ -312,7 +312,8 @@ class Benchmarks {
       divide(v, 512, {768, 1e-5, 0, true}, to, to + 512);
     });
     add("make_maps", [make_maps = k_.make_maps](const double* v, double*, T* map) {
-      make_maps(v, v, v, v, v, 512, map, map + 512, map + 1024);
+      const T* const affine = map + 3 * 512;
+      make_maps(v, nullptr, v, affine, affine + 512, 512, map, map + 512, map + 1024);
     });
   }
 

@@ -200,8 +200,8 @@ struct Affine {
   bool relu = false;
 };
 
-// Nothing; constants and arrays, shared by the rows or their own; of the two both, or one. Each as
-// it is, and ended by ReLU and, but for arrays, an addend.
+// Nothing; constants and arrays, shared by the rows or their own; of the two both, or one. Where
+// there are no arrays also with an addend, ReLU or both at the end.
 std::vector<Affine> affines(int64_t count) {
   std::vector<Affine> all = {{false, false, 0, 0, 0}, {false, false, 1, 0, 0}};
   for (const auto& [weight, bias] : {std::pair(true, false), {false, true}, {true, true}}) {
@@ -215,11 +215,12 @@ std::vector<Affine> affines(int64_t count) {
   all.push_back({true, true, 1, count + 2, 0});
   for (std::size_t i = 0, n = all.size(); i < n; ++i) {
     Affine ended = all[i];
-    ended.adds = ended.step == 0 || !(ended.weight || ended.bias);
-    ended.relu = true;
-    all.push_back(ended);
+    if (ended.step == 1 && (ended.weight || ended.bias)) continue;
+    for (const auto& [adds, relu] : {std::pair(true, false), {false, true}, {true, true}}) {
+      ended.adds = adds, ended.relu = relu;
+      all.push_back(ended);
+    }
   }
-  all.push_back({false, false, 0, 0, 0, true, false});
   return all;
 }
 
@@ -258,8 +259,7 @@ class SomeRows {
             a.step,
             a.weight_next,
             a.bias_next,
-            {a.adds ? addend_ : nullptr, count + 1,
-             a.relu ? T(0) : -std::numeric_limits<T>::infinity()}};
+            {a.adds ? addend_ : nullptr, count + 1, a.relu}};
   }
 
   // y of rows `ys` elements apart, seen through a buffer of 7s that the kernel does not see.
@@ -346,7 +346,7 @@ T mapped(T x, int64_t row, int64_t i, const RowMaps<T>& by) {
   y = w && b ? std::fma(y, *w, *b) : w ? y * *w : b ? y + *b : y;
   const X* const addend = static_cast<const X*>(by.end.addend);
   if (addend) y += static_cast<T>(value_of(addend[row * by.end.next + i]));
-  return by.end.least > y ? by.end.least : y;
+  return by.end.relu && T(0) > y ? T(0) : y;
 }
 
 // However many rows there are, whatever goes with them, and wherever x and y start.
@@ -396,7 +396,6 @@ TEST_P(KernelsKeep, EveryRowIsMappedByItsDefinition) {
   });
 }
 
-// The bound of a map is ReLU, or nothing at all.
 TEST_P(KernelsKeep, MapsEndInReluAsActivationsDo) {
   each_computing([&]<class T>(T) {
     using Limits = std::numeric_limits<T>;
@@ -412,7 +411,7 @@ TEST_P(KernelsKeep, MapsEndInReluAsActivationsDo) {
     std::vector<T> wanted(x.size()), result(x.size());
     for (const bool relu : {false, true}) {
       RowMaps<T> maps = {&zero, &one, &minus_zero};
-      if (relu) maps.end.least = 0;
+      maps.end.relu = relu;
       k.activate[static_cast<int>(relu ? Activation::kRelu : Activation::kNone)](x.data(), nullptr,
                                                                                  wanted.data(), n);
       rows.apply_rows(x.data(), 0, result.data(), 0, 1, n, maps);
@@ -658,14 +657,15 @@ TEST_P(KernelsAgree, ApplyLines) {
               addend_memory.last(data<X>({"addend", 0, 1, 0}, next * lines - 2, random));
           for (const int use : {0, 1, 2, 3}) {
             for (const int64_t step : {0, 1}) {
-              for (const bool ends : {false, true}) {
+              for (const int ending : {0, 1, 2, 3}) {
+                if (ending > 0 && (use > 0 || step > 0)) continue;
                 LaneMaps<T> maps = {lane[0],
                                     lane[1],
                                     lane[2],
                                     use & 1 ? lane[3] : nullptr,
                                     use & 2 ? lane[4] : nullptr,
                                     step};
-                if (ends) maps.end = {use == 0 || step == 0 ? addend : nullptr, next, 0};
+                maps.end = {ending & 1 ? addend : nullptr, next, ending > 1};
                 // The gaps between the lines keep what stands there.
                 std::vector<X> wanted(static_cast<std::size_t>(written), nearest<X>(7));
                 std::vector<X> result(wanted);
@@ -680,12 +680,12 @@ TEST_P(KernelsAgree, ApplyLines) {
                 GetParam()->fence();
                 std::copy_n(y, written, result.begin());
                 ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";
-                if (!ends || use > 0) continue;
+                if (ending == 0) continue;
                 // As rows are mapped, whose definition is known.
                 for (int64_t i = 0; i < lines; ++i) {
                   for (int64_t l = 0; l < lanes; ++l) {
                     RowMaps<T> by = {lane[0] + l, lane[1] + l, lane[2] + l};
-                    by.end = {addend + i * next + l, 0, 0};
+                    by.end = {ending & 1 ? addend + i * next + l : nullptr, 0, ending > 1};
                     X one;
                     plain.apply_rows(x + i * xs + l, 0, &one, 0, 1, 1, by);
                     ASSERT_TRUE(same(std::vector<X>{one},
@@ -890,14 +890,25 @@ TEST_P(KernelsAgree, MakeMaps) {
         const std::vector<double> mean = data<double>(family, n, random);
         const std::vector<double> rest = data<double>({"rest", 0, 1e-9, 0}, n, random);
         const std::vector<double> rstd = data<double>(family, n, random);
-        const std::vector<double> bias = data<double>({"bias", 0, 1, 0}, n, random);
-        std::vector<T> wanted(static_cast<std::size_t>(3 * n)), result(wanted);
-        const auto maps = [&](const Kernels<T>& k, std::vector<T>& to) {
-          return k.make_maps(mean.data(), rest.data(), rstd.data(), bias.data(), bias.data(), n,
-                             to.data(), to.data() + n, to.data() + 2 * n);
-        };
-        ASSERT_EQ(maps(plain, wanted), maps(fast, result)) << family.name << ", " << n;
-        ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
+        const std::vector<T> weight = data<T>({"weight", 1, 1, 0}, n, random);
+        const std::vector<T> bias = data<T>({"bias", 0, 1, 0}, n, random);
+        const std::vector<double> no_rest(rest.size(), 0.0);
+        const std::vector<T> ones(weight.size(), T(1)), zeros(bias.size(), T(-0.0));
+        for (int use = 0; use < 8; ++use) {
+          std::vector<T> wanted(static_cast<std::size_t>(3 * n)), result(wanted);
+          const auto maps = [&](const Kernels<T>& k, std::vector<T>& to, const double* low,
+                                const T* w, const T* b) {
+            return k.make_maps(mean.data(), low, rstd.data(), w, b, n, to.data(), to.data() + n,
+                               to.data() + 2 * n);
+          };
+          // What is not given is 0, 1 and -0.
+          const bool fit = maps(plain, wanted, (use & 1 ? rest : no_rest).data(),
+                                (use & 2 ? weight : ones).data(), (use & 4 ? bias : zeros).data());
+          ASSERT_EQ(fit, maps(fast, result, use & 1 ? rest.data() : nullptr,
+                              use & 2 ? weight.data() : nullptr, use & 4 ? bias.data() : nullptr))
+              << family.name << ", " << n;
+          ASSERT_TRUE(same(wanted, result)) << family.name << ", " << n;
+        }
       }
     });
   });
@@ -905,8 +916,9 @@ TEST_P(KernelsAgree, MakeMaps) {
 
 TEST_P(KernelsKeep, MapsThatFloat32CannotHoldAreRefused) {
   const Kernels<float>& k = GetParam()->f32;
-  const double zero = 0, one = 1;
-  const auto fits = [&](double mean, double rstd, double weight) {
+  const double zero = 0;
+  const float one = 1;
+  const auto fits = [&](double mean, double rstd, float weight) {
     float center, scale, shift;
     return k.make_maps(&mean, &zero, &rstd, &weight, &one, 1, &center, &scale, &shift);
   };

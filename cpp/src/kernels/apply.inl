@@ -13,28 +13,36 @@ template <int N, class Body>
 }
 
 enum class Affine { kNone, kUniform, kWeight, kBias, kBoth };
+enum class End { kNone, kRelu, kAdd };  // after an addition ReLU or nothing
 
-// Steps of a map that loops are compiled for.
-template <Affine A, bool Adds>
+// The steps of a map that a loop is compiled for. (A bound on all of them would cost maps in cache
+// an eighth of their time.)
+template <Affine A, End E = End::kNone>
 struct Steps {
   static constexpr Affine kAffine = A;
-  static constexpr bool kAdds = Adds;
-  static constexpr bool kLoadsAffine = A != Affine::kNone && A != Affine::kUniform;
+  static constexpr End kEnd = E;
+  static constexpr bool kLoads = A != Affine::kNone && A != Affine::kUniform;
 };
 
-// Calls body with those that are to be taken.
-template <class T, class Body>
-void choose_steps(const T* weight, const T* bias, int64_t step, const Ending<T>& end, Body body) {
-  if (!weight && !bias) {
-    return end.addend ? body(Steps<Affine::kNone, true>{}) : body(Steps<Affine::kNone, false>{});
-  }
+// Calls body with the steps to be taken.
+template <bool kUniformEnds, class T, class Body>
+void choose_steps(const T* weight, const T* bias, int64_t step, const Ending& end, Body body) {
+  const auto ended = [&]<Affine A>(std::integral_constant<Affine, A>) {
+    if (end.addend) return body(Steps<A, End::kAdd>{});
+    if (end.relu) return body(Steps<A, End::kRelu>{});
+    body(Steps<A>{});
+  };
+  if (!weight && !bias) return ended(std::integral_constant<Affine, Affine::kNone>{});
   if (step == 0) {
-    return end.addend ? body(Steps<Affine::kUniform, true>{})
-                      : body(Steps<Affine::kUniform, false>{});
+    if constexpr (kUniformEnds) {
+      return ended(std::integral_constant<Affine, Affine::kUniform>{});
+    } else {
+      return body(Steps<Affine::kUniform>{});
+    }
   }
-  if (!bias) return body(Steps<Affine::kWeight, false>{});
-  if (!weight) return body(Steps<Affine::kBias, false>{});
-  body(Steps<Affine::kBoth, false>{});
+  if (!bias) return body(Steps<Affine::kWeight>{});
+  if (!weight) return body(Steps<Affine::kBias>{});
+  body(Steps<Affine::kBoth>{});
 }
 
 // What comes after the map, for vectors of N rows or lines. Arrays of weight and bias are shared by
@@ -50,12 +58,14 @@ struct Then {
 
   // From row or line r on.
   Then(int64_t r, const T* weights, int64_t weight_next, const T* biases, int64_t bias_next,
-       const Ending<T>& end)
+       const Ending& end)
       : weight(weights ? weights + r * weight_next : nullptr),
         bias(biases ? biases + r * bias_next : nullptr),
-        addend(S::kAdds ? static_cast<const X*>(end.addend) + r * end.next : nullptr),
-        next(end.next),
-        least(V::set(end.least)) {
+        addend(S::kEnd == End::kAdd ? static_cast<const X*>(end.addend) + r * end.next : nullptr),
+        next(end.next) {
+    if constexpr (S::kEnd != End::kNone) {
+      least = V::set(end.relu ? T(0) : -static_cast<T>(__builtin_inf()));
+    }
     if constexpr (S::kAffine == Affine::kUniform) {
       unroll<N>([&](auto k) {
         w[k] = V::set(weight ? weight[k * weight_next] : T(1));
@@ -72,8 +82,11 @@ struct Then {
     if constexpr (A == Affine::kBoth) {
       each([&, l = load(weight), m = load(bias)](auto k) { v[k] = fma(v[k], l, m); });
     }
-    if constexpr (S::kAdds) each([&](auto k) { v[k] = v[k] + load(addend + k * next); });
-    each([&](auto k) { v[k] = larger(least, v[k]); });
+    if constexpr (S::kEnd == End::kAdd) {
+      each([&](auto k) { v[k] = v[k] + load(addend + k * next); });
+    }
+    // A bound of -infinity leaves all as it is, NaN and -0 included.
+    if constexpr (S::kEnd != End::kNone) each([&](auto k) { v[k] = larger(least, v[k]); });
   }
 
  private:
@@ -256,13 +269,13 @@ template <bool kStream, class X, class T>
 void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
               const RowMaps<T>& maps, int64_t ahead, Seam* seam) {
   using V = typename Lanes<X>::V;
-  choose_steps(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
+  choose_steps<true>(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
+    using S = decltype(steps);
     // Two rows share what they load of weight and bias; streaming, they start at the same place of
     // a line.
-    using S = decltype(steps);
     const bool pairs = maps.weight_next == 0 && maps.bias_next == 0 &&
                        (!kStream || ys * static_cast<int64_t>(sizeof(X)) % 64 == 0);
-    for_each<S::kLoadsAffine>(rows, pairs, [&](int64_t r, auto n) {
+    for_each<S::kLoads>(rows, pairs, [&](int64_t r, auto n) {
       constexpr int N = n();
       const Then<S, X, V, N> then(r, maps.weight, maps.weight_next, maps.bias, maps.bias_next,
                                   maps.end);
@@ -285,21 +298,25 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
 // Two lines share what they load of center, scale and shift.
 template <bool kStream, class X, class T>
 void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
-               LaneMaps<T> maps, int64_t ahead, Seam* seam) {
+               const LaneMaps<T>& maps, int64_t ahead, Seam* seam) {
   using V = typename Lanes<X>::V;
-  choose_steps(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
+  const T *const center = maps.center, *const scale = maps.scale, *const shift = maps.shift;
+  const T *const weight = maps.weight, *const bias = maps.bias;
+  const Ending end = maps.end;
+  choose_steps<false>(weight, bias, maps.step, end, [&](auto steps) {
     using S = decltype(steps);
-    for_each<S::kAffine == Affine::kNone && !kStream>(lines, true, [&](int64_t r, auto n) {
+    constexpr bool kPairs = S::kAffine == Affine::kNone && S::kEnd != End::kAdd && !kStream;
+    for_each<kPairs>(lines, true, [&](int64_t r, auto n) {
       constexpr int N = n();
-      const Then<S, X, V, N> then(r, maps.weight, 0, maps.bias, 0, maps.end);
+      const Then<S, X, V, N> then(r, weight, 0, bias, 0, end);
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
-      run<kStream, V, kStep<X, N>>(
-          runs, lanes, ahead, seam, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
-            const V c = load(maps.center), s = load(maps.scale), t = load(maps.shift);
-            unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
-            then(v, load);
-          });
+      run<kStream, V, kStep<X, N>>(runs, lanes, ahead, seam,
+                                   [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+                                     const V c = load(center), s = load(scale), t = load(shift);
+                                     unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
+                                     then(v, load);
+                                   });
     });
   });
 }

@@ -49,14 +49,12 @@ struct Normalizer {
   T shift;
 };
 
-// How a map ends: max(least, y + addend). The addend, elements of x's type, `next` of them from one
-// row or line to the next, may be null, and must be where weight or bias are arrays. A least of 0
-// is ReLU; -infinity leaves all as it is, NaN and -0 included.
-template <class T>
+// How a map may end: with y + addend (null: nothing), then ReLU. The addend is elements of x's
+// type, `next` of them from one row or line to the next.
 struct Ending {
   const void* addend = nullptr;
   int64_t next = 0;
-  T least = static_cast<T>(-__builtin_inf());
+  bool relu = false;
 };
 
 // A map a row, `next` elements from one's to the next's, then y * weight + bias: arrays along the
@@ -73,7 +71,7 @@ struct RowMaps {
   int64_t step = 0;
   int64_t weight_next = 0;
   int64_t bias_next = 0;
-  Ending<T> end = {};
+  Ending end = {};  // beside arrays of weight or bias there is none
 };
 
 // A map a lane, then y * weight[i * step] + bias[i * step], the same for all lines.
@@ -85,7 +83,7 @@ struct LaneMaps {
   const T* weight = nullptr;
   const T* bias = nullptr;
   int64_t step = 0;
-  Ending<T> end = {};
+  Ending end = {};  // beside weight or bias there is none
 };
 
 // The end of what was streamed, where that is within a cache line: it waits for the elements that
@@ -113,14 +111,14 @@ struct Divider {
 inline constexpr int64_t kRowsTogether = 32;
 
 // How rows go all the way from x to y. Weight and bias are arrays along the row, the same for all
-// of them, or null; `least` is that of Ending; mean and rstd receive one a row, or are null.
+// of them, or null, and then ReLU may follow; mean and rstd receive one a row, or are null.
 template <class T>
 struct RowNorm {
   double tiny;  // see ReduceRow
   Divider by;
   const T* weight;
   const T* bias;
-  T least;
+  bool relu;
   double* mean;
   double* rstd;
   int64_t together;  // rows a step, at most kRowsTogether
@@ -230,11 +228,12 @@ struct Kernels {
   using Divide = void (*)(const double* m2, int64_t n, Divider by, double* divisor,
                           double* reciprocal) noexcept;
 
-  // y = (x - mean) * rstd * weight + bias as Normalizers, the mean a sum of two doubles. Says
-  // whether all of them fit T's range; those that do not are for float64.
+  // y = (x - mean) * rstd * weight + bias as Normalizers, the mean a sum of two doubles; mean_lo,
+  // weight and bias may be null. Says whether all of them fit T's range; those that do not are for
+  // float64.
   using MakeMaps = bool (*)(const double* mean, const double* mean_lo, const double* rstd,
-                            const double* weight, const double* bias, int64_t n, T* center,
-                            T* scale, T* shift) noexcept;
+                            const T* weight, const T* bias, int64_t n, T* center, T* scale,
+                            T* shift) noexcept;
 
   DirectKernels<T> direct[kDTypes];
   ReduceWeighted reduce_weighted[kReductions];

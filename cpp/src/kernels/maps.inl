@@ -123,22 +123,42 @@ uint32_t fits(float center, float scale, float rstd) {
 }
 uint32_t fits(double, double, double) { return 1; }
 
-template <class T>
-bool make_maps(const double* __restrict mean, const double* __restrict mean_lo,
-               const double* __restrict rstd, const double* __restrict weight,
-               const double* __restrict bias, int64_t n, T* __restrict center, T* __restrict scale,
-               T* __restrict shift) noexcept {
+// A bias of -0 adds nothing, not even to a zero's sign.
+template <class Low, class Weighs, class Shifts, class T>
+bool make_each(Low, Weighs, Shifts, const double* __restrict mean, const double* __restrict mean_lo,
+               const double* __restrict rstd, const T* __restrict weight, const T* __restrict bias,
+               int64_t n, T* __restrict center, T* __restrict scale, T* __restrict shift) {
   uint32_t all_fit = 1;
   for (int64_t i = 0; i < n; ++i) {
-    const double product = rstd[i] * weight[i];
+    const double product = Weighs::value ? rstd[i] * static_cast<double>(weight[i]) : rstd[i];
+    const double b = Shifts::value ? static_cast<double>(bias[i]) : -0.0;
     center[i] = static_cast<T>(mean[i]);
     scale[i] = static_cast<T>(product);
     // Subtracted, so that a bias of -0 stays one where the rest is 0.
-    const double rest = (mean[i] - static_cast<double>(center[i])) + mean_lo[i];
-    shift[i] = static_cast<T>(bias[i] - rest * product);
+    const double rest = (mean[i] - static_cast<double>(center[i])) + (Low::value ? mean_lo[i] : 0);
+    shift[i] = static_cast<T>(b - rest * product);
   }
   for (int64_t i = 0; i < n; ++i) all_fit &= fits(center[i], scale[i], static_cast<T>(rstd[i]));
   return all_fit != 0;
+}
+
+// body of true or false as a type.
+template <class Body>
+bool choose(bool value, Body body) {
+  return value ? body(std::true_type()) : body(std::false_type());
+}
+
+template <class T>
+bool make_maps(const double* mean, const double* mean_lo, const double* rstd, const T* weight,
+               const T* bias, int64_t n, T* center, T* scale, T* shift) noexcept {
+  return choose(mean_lo, [&](auto low) {
+    return choose(weight, [&](auto weighs) {
+      return choose(bias, [&](auto shifts) {
+        return make_each(low, weighs, shifts, mean, mean_lo, rstd, weight, bias, n, center, scale,
+                         shift);
+      });
+    });
+  });
 }
 
 }  // namespace

@@ -9,18 +9,16 @@ int64_t normalize_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t r
                        const RowNorm<float>& by, Seam* seam) noexcept {
   double mean[kRowsTogether], mean_lo[kRowsTogether], m2[kRowsTogether];
   double divisor[kRowsTogether], rstd[kRowsTogether];
-  double weight[kRowsTogether], bias[kRowsTogether];
-  for (int64_t i = 0; i < by.together; ++i) weight[i] = 1, bias[i] = -0.0;
   float center[kRowsTogether], scale[kRowsTogether], shift[kRowsTogether];
   RowMaps<float> maps = {center, scale, shift, 1, by.weight, by.bias, 1};
-  maps.end.least = by.least;
+  maps.end.relu = by.relu;
   for (int64_t r = 0; r < rows; r += by.together) {
     const int64_t n = rows - r < by.together ? rows - r : by.together;
     const X* const from = static_cast<const X*>(x) + r * xs;
     X* const to = static_cast<X*>(y) + r * ys;
     reduce_rows<R, X>(from, xs, n, count, by.tiny, mean, mean_lo, m2);
     divide(m2, n, by.by, divisor, rstd);
-    if (!make_maps(mean, mean_lo, rstd, weight, bias, n, center, scale, shift)) return r;
+    if (!make_maps(mean, mean_lo, rstd, nullptr, nullptr, n, center, scale, shift)) return r;
     for (int64_t i = 0; i < n && by.mean; ++i) by.mean[r + i] = mean[i];
     for (int64_t i = 0; i < n && by.rstd; ++i) by.rstd[r + i] = rstd[i];
     if (seam) {

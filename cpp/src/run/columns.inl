@@ -44,8 +44,9 @@ class Columns {
         fold_(work.plan.fold),
         stack_(work.plan.stack),
         follows_(work.plan.affine_follows()),
+        left_(left_after_map(work, follows_)),
         reads_(walks(kX, work.x)),
-        direct_(maps_in_place(work, kernels, work.x.type) && !work.residual() && reads_ &&
+        direct_(maps_in_place(work, kernels, work.x.type, left_) && !work.residual() && reads_ &&
                 walks(kY, work.y) && (!work.adds() || walks(kAddend, work.addend))),
         reducer_(work, kernels, reads_) {
     // Whole vectors, and whole statistics.
@@ -66,7 +67,7 @@ class Columns {
     };
     dense_ = dense(work.x, kX) && dense(work.y, kY) && dense(work.addend, kAddend) &&
              dense(work.sum, kSum);
-    affine_lies_ = lanes_.ndim() <= 1 && affine_lies<T>(work, lanes_, step_) &&
+    affine_lies_ = lanes_.ndim() <= 1 && !work.adds() && affine_lies<T>(work, lanes_, step_) &&
                    reachable<T>(work, lanes_) && reachable<T>(work, lines_) &&
                    reachable<T>(work, work.plan.units);
   }
@@ -108,20 +109,19 @@ class Columns {
   void finish(const Place& place, double* total, State& state) const {
     const int64_t n = (place.end - place.begin) / fold_;
     Found<kWideStrip> found;
+    StatisticArrays statistics = found.arrays();
     if (work_.given_rstd) {
-      take(place, work_.given_mean, found.mean);
-      take(place, work_.given_rstd, found.rstd);
-      if (work_.mean) store(place, found.mean, work_.mean);
-      if (work_.scale) store(place, found.rstd, work_.scale);
-      std::fill_n(found.mean_lo, n, 0.0);
-      std::fill_n(found.pre, n, 1.0);
+      statistics = {nullptr, given(place, work_.given_mean, found.mean), nullptr,
+                    given(place, work_.given_rstd, found.rstd)};
+      if (work_.mean) store(place, statistics.mean, work_.mean);
+      if (work_.scale) store(place, statistics.rstd, work_.scale);
     } else {
       find(
           work_, kernels_, sequence_, parts(total), n, found,
           [&](auto body) { for_statistics(place, body); },
           [&](double* to, const double* values) { store(place, values, to); });
     }
-    if (work_.y) make_maps(place, found, state);
+    if (work_.y) make_maps(place, statistics, state);
   }
 
   void apply(const Place& place, int64_t c, const State& state, Seam& seam) const {
@@ -277,7 +277,7 @@ class Columns {
     });
   }
 
-  // Statistics of the strip to an array of all, and from there.
+  // StatisticArrays of the strip to an array of all, and from there.
   void store(const Place& place, const double* values, double* to) const {
     for_steps(place, [&](int64_t s, int64_t i, int64_t step, int64_t count) {
       if (step == 1) {
@@ -287,53 +287,55 @@ class Columns {
       }
     });
   }
-  void take(const Place& place, const double* given, double* to) const {
+  // Those of the strip: where they lie side by side, or copied.
+  const double* given(const Place& place, const double* all, double* copy) const {
+    if (fold_ == 1 && lanes_.ndim() == 1 && lanes_.inner_step(kStatistic) == 1) {
+      return all + place.at[kStatistic] + place.begin;
+    }
     for_steps(place, [&](int64_t s, int64_t i, int64_t step, int64_t count) {
-      if (step == 1) {
-        std::copy_n(given + i, count, to + s);
-      } else {
-        for (int64_t k = 0; k < count; ++k) to[s + k] = given[i + k * step];
-      }
+      for (int64_t k = 0; k < count; ++k) copy[s + k] = all[i + k * step];
     });
+    return copy;
+  }
+
+  // Weight or bias of a strip that follows its lanes, the same way; null where it is not given.
+  const T* affine_of(const Place& place, Operand o, const char* p, int64_t share, T* copy) const {
+    if (!p || !follows_) return nullptr;
+    if (share > 1) {
+      for_statistics(place, [&](int64_t s, const Offsets& at) { copy[s] = *pointer<T>(p, at[o]); });
+    } else if (lanes_.ndim() == 1 && lanes_.inner_step(o) == sizeof(T)) {
+      return pointer<T>(p, place.at[o]) + place.begin;
+    } else {
+      gather(lanes_, o, p + place.at[o], place.begin, place.end, sizeof(T), copy);
+    }
+    return copy;
   }
 
   // Each step a loop of its own. Lanes of one statistic share a map where weight and bias do not
   // tell them apart.
-  void make_maps(const Place& place, const Found<kWideStrip>& found, State& state) const {
+  void make_maps(const Place& place, StatisticArrays found, State& state) const {
     const int64_t lanes = place.end - place.begin;
     const int64_t share = shares_ ? fold_ : 1, n = lanes / share;
-    Found<kWideStrip> spread;
-    const Found<kWideStrip>* by_map = &found;
+    Found<kStrip> spread;
     if (fold_ > share) {
       for (int64_t l = 0; l < lanes; ++l) spread.set(l, found[l / fold_]);
-      by_map = &spread;
+      found = spread.arrays();
     }
-    double weight[kStrip], bias[kStrip];
-    std::fill_n(weight, n, kNoWeight);
-    std::fill_n(bias, n, kNoBias);
-    if (follows_ && (work_.weight || work_.bias)) {
-      if (share > 1) {
-        for_statistics(place, [&](int64_t s, const Offsets& at) {
-          if (work_.weight) weight[s] = *pointer<T>(work_.weight, at[kWeight]);
-          if (work_.bias) bias[s] = *pointer<T>(work_.bias, at[kBias]);
-        });
-      } else {
-        const AffineTile<T> affine(work_, lanes_, place.at, place.begin, place.end);
-        if (affine.weight) std::copy_n(affine.weight, lanes, weight);
-        if (affine.bias) std::copy_n(affine.bias, lanes, bias);
-      }
-    }
-    const bool fit = kernels_.make_maps(by_map->mean, by_map->mean_lo, by_map->rstd, weight, bias,
-                                        n, state.center, state.scale, state.shift);
+    T weights[kStrip], biases[kStrip];
+    const T* const weight = affine_of(place, kWeight, work_.weight, share, weights);
+    const T* const bias = affine_of(place, kBias, work_.bias, share, biases);
+    const bool fit = kernels_.make_maps(found.mean, found.mean_lo, found.rstd, weight, bias, n,
+                                        state.center, state.scale, state.shift);
     // Only float64 data is ever scaled.
-    const bool scaled = sizeof(T) == sizeof(double) &&
-                        std::any_of(by_map->pre, by_map->pre + n, [](double p) { return p != 1; });
+    const bool scaled = sizeof(T) == sizeof(double) && found.pre &&
+                        std::any_of(found.pre, found.pre + n, [](double p) { return p != 1; });
     state.exact.clear();
     for (int64_t i = 0; i < n && (scaled || !fit); ++i) {
       Normalizer<T> map;
-      const Statistic s = (*by_map)[i];
-      if (fold(kernels_, s, weight[i], bias[i], map)) continue;
-      for (int64_t l = i * share; l < (i + 1) * share; ++l) state.exact.push_back({l, s});
+      if (fold(kernels_, found[i], weight ? weight + i : nullptr, bias ? bias + i : nullptr, map)) {
+        continue;
+      }
+      for (int64_t l = i * share; l < (i + 1) * share; ++l) state.exact.push_back({l, found[i]});
     }
     for (T* p : {state.center, state.scale, state.shift}) {
       for (int64_t i = n - 1; i >= 0 && share > 1; --i) std::fill_n(p + i * share, share, p[i]);
@@ -369,8 +371,7 @@ class Columns {
       char* to = y + first * unit;
       LaneMaps<T> by = maps;
       by.center += map, by.scale += map, by.shift += map;
-      by.end = ending<T>(work_, addend ? addend + first * unit : nullptr);
-      by.end.next = next;
+      by.end = ending(work_, left_, addend ? addend + first * unit : nullptr, next);
       if (work_.stream) {
         direct.stream_lines(from, xs, to, ys, lines, width, by, ahead_, seam);
       } else {
@@ -397,8 +398,8 @@ class Columns {
   void apply_run(const Place& place, Offsets at, int64_t count, LaneMaps<T> by) const {
     const int64_t size = (place.end - place.begin) * count;
     if (line_.ndim() > 0) at.add(line_.inner().step, place.begin);
-    map_run<T>(work_, kernels_, at, size, nullptr, [&](const T* x, T* y, const Ending<T>& end) {
-      by.end = end;
+    map_run<T>(work_, kernels_, at, size, nullptr, left_, [&](const T* x, T* y, const T* addend) {
+      by.end = ending(work_, left_, addend, 0);
       kernels_.of(kTypeOf<T>).apply_lines(x, 0, y, 0, 1, size, by);
     });
   }
@@ -452,8 +453,9 @@ class Columns {
   const int64_t fold_;
   const int64_t stack_;
   const bool follows_;
-  const bool reads_;   // lanes of x can be walked where they lie,
-  const bool direct_;  // those of y as well, by a kernel of their own type
+  const Activation left_;  // after the maps of the kernels
+  const bool reads_;       // lanes of x can be walked where they lie,
+  const bool direct_;      // those of y as well, by a kernel of their own type
   const LaneReducer<T> reducer_;
   int64_t strip_, strips_;
   int64_t ahead_;  // bytes from x to what is read next

@@ -112,7 +112,7 @@ ChannelMaps<T>::ChannelMaps(const Pixels& p, const Kernels<T>& kernels)
       fits(statistics.size()) {
   for (std::size_t c = 0; c < statistics.size(); ++c) {
     statistics[c] = {1, p.mean[c], 0, p.rstd[c]};
-    fits[c] = fold(kernels, statistics[c], kNoWeight, kNoBias, maps[c]);
+    fits[c] = fold<T>(kernels, statistics[c], nullptr, nullptr, maps[c]);
   }
 }
 

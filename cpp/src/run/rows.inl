@@ -41,14 +41,16 @@ class Rows {
         staged_(!work.given_rstd && size_ <= kRowChunk && !sequence_.lies() &&
                 !sequence_.lies_in_groups() && work.reduction() != Reduction::kSums),
         source_(staged_ ? kTypeOf<T> : work.x.type),
-        step_(affine_lies<T>(work, nest_, 0) ? 0 : 1) {
+        step_(affine_lies<T>(work, nest_, 0) ? 0 : 1),
+        ends_(follows_ || step_ == 0),
+        left_(left_after_map(work, ends_)) {
     planes_side_by_side_ = staged_ && !work.weighted() && follows_ && nest_.ndim() == 2 &&
                            lie_in_runs(work, nest_) &&
                            rows_.inner_step(kX) == nest_.inner_size() * work.x.unit();
     const bool runs = nest_.ndim() <= 1 || nest_.inner_size() >= kDirectRun;
-    const bool lies = follows_ || affine_lies<T>(work, nest_, step_);
+    const bool lies = follows_ || (affine_lies<T>(work, nest_, step_) && (ends_ || !work.adds()));
     runs_ = runs && lies && lie_in_runs(work, nest_);
-    direct_ = runs && lies && maps_in_place(work, kernels, source_) &&
+    direct_ = runs && lies && maps_in_place(work, kernels, source_, left_) &&
               lies_in_runs(work.y, nest_, kY) &&
               (!work.adds() || lies_in_runs(work.addend, nest_, kAddend)) &&
               (staged_ || (!work.residual() && lies_in_runs(work.x, nest_, kX))) &&
@@ -115,16 +117,16 @@ class Rows {
     const int64_t n = place.count;
     Found<kRowsTogether>& found = state.found;
     if (work_.given_rstd) {
-      each(place, [&](int64_t i, const Offsets& at) { found.set(i, sequence_.given(at)); });
+      take_given(place, found);
     } else {
       find(work_, kernels_, sequence_, parts(total), n, found,
            [&](auto body) { each(place, body); });
     }
     if (!work_.y) return;
-    double weight[kRowsTogether], bias[kRowsTogether];
-    affine_of(place, weight, bias);
-    state.fit = kernels_.make_maps(found.mean, found.mean_lo, found.rstd, weight, bias, n,
-                                   state.center, state.scale, state.shift);
+    T weight[kRowsTogether], bias[kRowsTogether];
+    state.fit = kernels_.make_maps(
+        found.mean, found.mean_lo, found.rstd, affine_of(place, kWeight, work_.weight, weight),
+        affine_of(place, kBias, work_.bias, bias), n, state.center, state.scale, state.shift);
     // Only float64 data is ever scaled.
     for (int64_t i = 0; i < n && sizeof(T) == sizeof(double); ++i) state.fit &= found.pre[i] == 1;
   }
@@ -141,7 +143,7 @@ class Rows {
                      divider(work_.rule, static_cast<double>(size_), 1),
                      pointer<T>(work_.weight, 0),
                      pointer<T>(work_.bias, 0),
-                     ending<T>(work_, nullptr).least,
+                     ending(work_, left_, nullptr, 0).relu,
                      nullptr,
                      nullptr,
                      together_};
@@ -263,23 +265,29 @@ class Rows {
     }
   }
 
-  // Weight and bias of each row where they are constant over it.
-  void affine_of(const Place& place, double* weight, double* bias) const {
-    std::fill_n(weight, place.count, kNoWeight);
-    std::fill_n(bias, place.count, kNoBias);
-    if (!follows_ || !(work_.weight || work_.bias)) return;
-    each(place, [&](int64_t i, const Offsets& at) {
-      if (work_.weight) weight[i] = static_cast<double>(*pointer<T>(work_.weight, at[kWeight]));
-      if (work_.bias) bias[i] = static_cast<double>(*pointer<T>(work_.bias, at[kBias]));
-    });
+  // Weight or bias of each row where it is given and constant over it; else null.
+  const T* affine_of(const Place& place, Operand o, const char* p, T* copy) const {
+    if (!follows_ || !p) return nullptr;
+    const int64_t step = rows_.inner_step(o);
+    for (int64_t i = 0; i < place.count; ++i) copy[i] = *pointer<T>(p, place.at[o] + i * step);
+    return copy;
+  }
+
+  void take_given(const Place& place, Found<kTogether>& found) const {
+    const int64_t step = rows_.inner_step(kStatistic);
+    for (int64_t i = 0, at = place.at[kStatistic]; i < place.count; ++i, at += step) {
+      found.set(i, {1, work_.given_mean[at], 0, work_.given_rstd[at]});
+      if (work_.mean) work_.mean[at] = work_.given_mean[at];
+      if (work_.scale) work_.scale[at] = work_.given_rstd[at];
+    }
   }
 
   // One by one where that is not so for all of them.
   bool fits(const Offsets& at, const Statistic& found) const {
-    double weight, bias;
-    affine_of({at, 1}, &weight, &bias);
+    T weight, bias;
     Normalizer<T> map;
-    return fold(kernels_, found, weight, bias, map);
+    return fold(kernels_, found, affine_of({at, 1}, kWeight, work_.weight, &weight),
+                affine_of({at, 1}, kBias, work_.bias, &bias), map);
   }
 
   // The maps of rows from number i of their place on, by weight and bias (or none) of step_.
@@ -327,8 +335,8 @@ class Rows {
                          int64_t number, int64_t size, bool share) {
       RowMaps<T> by = maps(state, i, at, number > 1 ? &rows : nullptr);
       if (share) by.next = 0;
-      by.end = ending<T>(work_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr);
-      by.end.next = rows.step[kAddend] / unit;
+      by.end = ending(work_, left_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr,
+                      rows.step[kAddend] / unit);
       const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
                               : work_.x.data + at[kX];
       map_rows(x, staged_ ? xs : rows.step[kX] / unit, work_.y.data + at[kY], rows.step[kY] / unit,
@@ -353,10 +361,9 @@ class Rows {
       const int64_t rows = std::min(most, place.count - i);
       RowMaps<T> by = maps(state, i, at, &rows_.inner());
       const T* const x = staged_ ? staged_rows() + i * size_ : nullptr;
-      normfast::map_run(work_, kernels_, at, rows * size_, x,
-                        [&](const T* from, T* to, const Ending<T>& end) {
-                          by.end = end;
-                          by.end.next = size_;
+      normfast::map_run(work_, kernels_, at, rows * size_, x, left_,
+                        [&](const T* from, T* to, const T* addend) {
+                          by.end = ending(work_, left_, addend, size_);
                           kernels.apply_rows(from, size_, to, size_, rows, size_, by);
                         });
       if (i + most < place.count) at.add(rows_.inner().step, most);
@@ -372,9 +379,9 @@ class Rows {
       for_line_pieces(work_.y.data + at[kY], work_.y.unit(), size, [&](int64_t b, int64_t e) {
         RowMaps<T> by = maps(state, i, at, nullptr);
         const T* const x = staged_ ? staged_rows() + i * size_ + first + b : nullptr;
-        normfast::map_run(work_, kernels_, at, e - b, x,
-                          [&](const T* from, T* to, const Ending<T>& ends) {
-                            by.end = ends;
+        normfast::map_run(work_, kernels_, at, e - b, x, left_,
+                          [&](const T* from, T* to, const T* addend) {
+                            by.end = ending(work_, left_, addend, 0);
                             kernels.apply_rows(from, 0, to, 0, 1, e - b, by);
                           });
         if (nest_.ndim() > 0) at.add(nest_.inner().step, e - b);
@@ -421,6 +428,8 @@ class Rows {
   const bool staged_;
   const DType source_;        // what the maps read: x where it lies, or staged rows
   const int64_t step_;        // of weight and bias, where they lie directly
+  const bool ends_;           // maps may end in an addend and ReLU;
+  const Activation left_;     // what of the activation is left then
   bool planes_side_by_side_;  // those of the next row follow each of a row
   int64_t together_;          // rows of a place
   bool runs_;                 // all lies in runs

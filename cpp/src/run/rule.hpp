@@ -87,20 +87,17 @@ double reported(const Kernels<T>& kernels, const Rule& rule, const Moments& m, c
   return s.rstd * s.pre;
 }
 
-// The statistic as the fast kernels take it, times weight and plus bias where those are constant
-// over it. Says no where float32 would over- or underflow, or the data has to be scaled first: then
-// apply_exact does it. The choice is made a statistic, so that no neighbour can change it.
+// The statistic as the fast kernels take it, times weight and plus bias where those are given and
+// constant over it. Says no where float32 would over- or underflow, or the data has to be scaled
+// first: then apply_exact does it. The choice is made a statistic, so that no neighbour can change
+// it.
 template <class T>
-bool fold(const Kernels<T>& kernels, const Statistic& s, double weight, double bias,
+bool fold(const Kernels<T>& kernels, const Statistic& s, const T* weight, const T* bias,
           Normalizer<T>& n) {
-  const bool fits = kernels.make_maps(&s.mean, &s.mean_lo, &s.rstd, &weight, &bias, 1, &n.center,
+  const bool fits = kernels.make_maps(&s.mean, &s.mean_lo, &s.rstd, weight, bias, 1, &n.center,
                                       &n.scale, &n.shift);
   return fits && s.pre == 1;
 }
-
-// What stands for a weight or a bias that is not given. -0 adds nothing, not even to a zero's sign.
-inline constexpr double kNoWeight = 1;
-inline constexpr double kNoBias = -0.0;
 
 // One element in float64 from end to end.
 template <class T>

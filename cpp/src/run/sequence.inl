@@ -85,7 +85,6 @@ class Sequence {
 
   // From merged Moments to the statistic at `at`, reporting it.
   Statistic finish(const Offsets& at, Moments m) const;
-  Statistic given(const Offsets& at) const;
   void report(const Offsets& at, const Moments& m, const Statistic& s) const;
 
  private:
@@ -169,14 +168,6 @@ Moments Sequence<T>::rescaled(const Offsets& at, double& pre) const {
 }
 
 template <class T>
-Statistic Sequence<T>::given(const Offsets& at) const {
-  const int64_t i = at[kStatistic];
-  if (work_.mean) work_.mean[i] = work_.given_mean[i];
-  if (work_.scale) work_.scale[i] = work_.given_rstd[i];
-  return {1, work_.given_mean[i], 0, work_.given_rstd[i]};
-}
-
-template <class T>
 Statistic Sequence<T>::finish(const Offsets& at, Moments m) const {
   Statistic s;
   // Where nothing was selected it is left as it is: mean 0, rstd 1.
@@ -210,13 +201,12 @@ void apply_exact(const Statistic& s, const T* x, T* y, int64_t count, const T* w
   }
 }
 
-// Whether a kernel that reads such elements can write y: what it adds is alike, and nothing
-// follows.
+// Whether a kernel that reads such elements can write y: it adds what is alike, and nothing is
+// left.
 template <class T>
-bool maps_in_place(const Work& work, const Kernels<T>& kernels, DType from) {
-  return from == work.y.type && kernels.of(from).apply_rows &&
-         (!work.adds() || from == work.addend.type) &&
-         work.activation_after_map() == Activation::kNone;
+bool maps_in_place(const Work& work, const Kernels<T>& kernels, DType from, Activation left) {
+  return from == work.y.type && kernels.of(from).apply_rows && left == Activation::kNone &&
+         (!work.adds() || from == work.addend.type);
 }
 
 // Whether every address of x, y, what is added, weight and bias in the nest is one of its elements.
@@ -235,10 +225,9 @@ const T* pointer(const char* p, int64_t offset) {
 }
 
 // Whether kernels can take weight and bias along the innermost dimension where they lie: as two
-// constants (step 0) or two arrays (step 1), beside which they add nothing.
+// constants (step 0) or two arrays (step 1).
 template <class T>
 bool affine_lies(const Work& work, const Nest& nest, int64_t step) {
-  if (step == 1 && work.adds()) return false;
   const auto lies = [&](const char* p, Operand o) {
     return !p || nest.ndim() == 0 || nest.inner_step(o) == step * static_cast<int64_t>(sizeof(T));
   };

@@ -260,19 +260,21 @@ void fetch_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, i
   });
 }
 
-// What ends a map: the addend, null or in step with y, and a bound.
-template <class T>
-Ending<T> ending(const Work& work, const void* addend) {
-  Ending<T> end = {addend};
-  if (work.activation == Activation::kRelu) end.least = 0;
-  return end;
+// The activation as kernels leave it to a tile: whole, or done where their maps may end in ReLU.
+inline Activation left_after_map(const Work& work, bool ends) {
+  return ends && work.activation == Activation::kRelu ? Activation::kNone : work.activation;
 }
 
-// What map(x, y, its ending) and the activation do, for at most kGroup elements that are neighbours
-// in every array: without copies where no type changes. x is `staged`, or as it lies.
+// Ends a map with the addend, null or in step with y, and the activation but for what is left.
+inline Ending ending(const Work& work, Activation left, const void* addend, int64_t next) {
+  return {addend, next, left != work.activation};
+}
+
+// What map(x, y, addend) and then `left` do, for at most kGroup elements that are neighbours in
+// every array: without copies where no type changes. x is `staged`, or as it lies.
 template <class T, class Map>
 void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int64_t count,
-             const T* staged, Map map) {
+             const T* staged, Activation left, Map map) {
   alignas(64) T x_tile[kGroup], y_tile[kGroup], other[kGroup];
   const T* x = staged;
   if (!x && work.residual()) {
@@ -281,17 +283,16 @@ void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int
   } else if (!x) {
     x = widened(kernels, work.x, at[kX], count, x_tile);
   }
-  const Ending<T> end = ending<T>(
-      work, work.adds() ? widened(kernels, work.addend, at[kAddend], count, other) : nullptr);
+  const T* addend =
+      work.adds() ? widened(kernels, work.addend, at[kAddend], count, other) : nullptr;
   char* const out = work.y.data + at[kY];
-  const Activation after = work.activation_after_map();
-  if (after == Activation::kNone && !work.stream && holds<T>(work.y.type, out)) {
-    return map(x, reinterpret_cast<T*>(out), end);
+  if (left == Activation::kNone && !work.stream && holds<T>(work.y.type, out)) {
+    return map(x, reinterpret_cast<T*>(out), addend);
   }
   // What is read again soon stays in an aligned tile: a load that straddles two lines waits for the
   // stores before it.
-  map(x, y_tile, end);
-  leave(work, kernels, work.y, at[kY], count, y_tile, after,
+  map(x, y_tile, addend);
+  leave(work, kernels, work.y, at[kY], count, y_tile, left,
         work.x.data + at[kX] + kFetched * work.x.unit());
 }
 

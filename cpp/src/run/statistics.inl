@@ -6,11 +6,24 @@
 
 namespace normfast {
 
+// StatisticArrays side by side, wherever they lie. Where pre is null it is 1; mean_lo, 0.
+struct StatisticArrays {
+  const double* pre = nullptr;
+  const double* mean = nullptr;
+  const double* mean_lo = nullptr;
+  const double* rstd = nullptr;
+
+  Statistic operator[](int64_t i) const {
+    return {pre ? pre[i] : 1, mean[i], mean_lo ? mean_lo[i] : 0, rstd[i]};
+  }
+};
+
 template <int N>
 struct Found {
   double pre[N], mean[N], mean_lo[N], rstd[N];
 
-  Statistic operator[](int64_t i) const { return {pre[i], mean[i], mean_lo[i], rstd[i]}; }
+  StatisticArrays arrays() const { return {pre, mean, mean_lo, rstd}; }
+  Statistic operator[](int64_t i) const { return arrays()[i]; }
   void set(int64_t i, const Statistic& s) {
     pre[i] = s.pre, mean[i] = s.mean, mean_lo[i] = s.mean_lo, rstd[i] = s.rstd;
   }

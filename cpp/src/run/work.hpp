@@ -48,10 +48,6 @@ struct Work {
   bool masks_whole(const Nest& nest) const { return where && !sample_weight && nest.still(kWhere); }
   bool residual() const { return addend && addend_is_residual; }
   bool adds() const { return addend && !addend_is_residual; }
-  // Kernels end their maps with a bound; what else there is to apply follows them in a tile.
-  Activation activation_after_map() const {
-    return activation == Activation::kRelu ? Activation::kNone : activation;
-  }
   // Bytes have exact sums, as long as each counts once.
   Reduction reduction() const {
     const Reduction r = rule.reduction();
