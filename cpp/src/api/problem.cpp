@@ -423,31 +423,54 @@ void Problem::lay_out(Layout& layout) const {
 Problem::Selected Problem::selected() const {
   Layout all;
   lay_out(all);
-  Nest nest;
-  double times = 1;  // elements that share a mask and a weight
+  // Statistics that share their masks and weights are counted once; so are such elements.
+  Nest read, counted, shared;
+  double times = 1;
   for (int i = 0; i < all.ndim; ++i) {
     const Dim& dim = all.dims[i];
-    const Offsets& step = dim.step;
-    if (step[kWhere] == 0 && step[kSampleWeight] == 0 && step[kStatistic] == 0) {
-      times *= static_cast<double>(dim.size);
-    } else {
-      nest.push(dim);
-    }
+    const bool reads = dim.step[kWhere] != 0 || dim.step[kSampleWeight] != 0;
+    const bool kept = dim.step[kStatistic] != 0;
+    if (reads) read.push(dim);
+    if (reads && kept) counted.push(dim);
+    if (!reads && kept) shared.push(dim);
+    if (!reads && !kept) times *= static_cast<double>(dim.size);
   }
   const auto size = static_cast<std::size_t>(statistics());
   Selected found = {std::vector<double>(size), std::vector<double>(size)};
-  for_runs(nest, 0, nest.size(), [&](int64_t, Offsets at, int64_t count) {
+  const int64_t mask_step = read.inner_step(kWhere), weight_step = read.inner_step(kSampleWeight);
+  const int64_t step = read.inner_step(kStatistic);
+  for_runs(read, 0, read.size(), [&](int64_t, const Offsets& at, int64_t count) {
+    double* const number = found.number.data() + at[kStatistic];
+    double* const weights = found.weight.data() + at[kStatistic];
+    const char* const mask = work_.where ? work_.where + at[kWhere] : nullptr;
+    if (!work_.sample_weight && step == 0) {
+      int64_t n = mask ? 0 : count;
+      for (int64_t i = 0; i < count && mask; ++i) n += mask[i * mask_step] != 0;
+      *number += times * static_cast<double>(n);
+      *weights += times * static_cast<double>(n);
+      return;
+    }
     for (int64_t i = 0; i < count; ++i) {
-      const bool selected = !work_.where || work_.where[at[kWhere]] != 0;
       double weight = 1;
       if (work_.sample_weight) {
-        std::memcpy(&weight, work_.sample_weight + at[kSampleWeight], sizeof weight);
+        std::memcpy(&weight, work_.sample_weight + at[kSampleWeight] + i * weight_step,
+                    sizeof weight);
       }
-      if (selected && weight != 0) {
-        found.number[static_cast<std::size_t>(at[kStatistic])] += times;
-        found.weight[static_cast<std::size_t>(at[kStatistic])] += times * weight;
-      }
-      if (nest.ndim() > 0) at.add(nest.inner().step, 1);
+      if ((mask && !mask[i * mask_step]) || weight == 0) continue;
+      number[i * step] += times;
+      weights[i * step] += times * weight;
+    }
+  });
+  for_runs(counted, 0, counted.size(), [&](int64_t, const Offsets& first, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t from = first[kStatistic] + i * counted.inner_step(kStatistic);
+      for_runs(shared, 0, shared.size(), [&](int64_t, const Offsets& at, int64_t others) {
+        for (int64_t k = 0; k < others; ++k) {
+          const int64_t to = from + at[kStatistic] + k * shared.inner_step(kStatistic);
+          found.number[static_cast<std::size_t>(to)] = found.number[static_cast<std::size_t>(from)];
+          found.weight[static_cast<std::size_t>(to)] = found.weight[static_cast<std::size_t>(from)];
+        }
+      });
     }
   });
   return found;

@@ -19,6 +19,9 @@ inline constexpr int64_t kRowTurned = 32;  // shorter ones than this in the orde
 inline constexpr int64_t kLineGroup = 32;  // columns: lines whose float32 sums are then widened
 inline constexpr int64_t kLineChunk = 1024;  // columns: lines between two merges of Moments
 
+// Lines of bytes that are summed at once. Their sums are exact: it changes no bits.
+inline constexpr int64_t kByteGroup = 128;
+
 // What is reduced. Squares, magnitudes and the maximum are moments about zero and leave their
 // result in m2. Sums, for bytes only, are exact integers: the sum in mean, that of squares in m2.
 enum class Reduction : int { kMoments, kSquares, kMagnitudes, kMaximum, kSums };
@@ -138,8 +141,8 @@ struct DirectKernels {
   using ReduceRows = void (*)(const void* x, int64_t stride, int64_t rows, int64_t count,
                               double tiny, double* mean, double* mean_lo, double* m2) noexcept;
 
-  // Adds the sums of `lines` <= kLineGroup lines to sum[lane] and square[lane]; each element less
-  // center[lane] (null: zero). What lies `ahead` bytes of x is fetched meanwhile,
+  // Adds the sums of `lines` <= kLineGroup lines (bytes: kByteGroup) to sum[lane] and square[lane];
+  // each element less center[lane] (null: zero). What lies `ahead` bytes of x is fetched meanwhile,
   // unless that is 0.
   using AddLines = void (*)(const void* x, int64_t stride, int64_t lines, int64_t lanes,
                             const T* center, double* sum, double* square, int64_t ahead) noexcept;

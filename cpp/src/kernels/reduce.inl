@@ -439,43 +439,48 @@ void fetch(uintptr_t at) {
   __builtin_prefetch(reinterpret_cast<const void*>(at), 0, kSecondCache);
 }
 
-// `kVectors` whole vectors of lanes, or some lanes of one.
+// `kVectors` vectors of lanes, the last of them whole or not.
 template <Reduction R, int kVectors, bool kWhole, bool kShift, bool kFetch, class X>
 void add_tile(const X* x, int64_t stride, int64_t lines, int64_t lanes, const Computing<X>* center,
               double* sum, double* square, int64_t ahead) {
   using V = typename Lanes<X>::V;
   constexpr int64_t L = V::kLanes;
   [[maybe_unused]] const uintptr_t next = address(x, ahead);
-  const auto load = [&](const auto* p) {
-    if constexpr (kWhole) return V::load(p);
-    return V::load(p, lanes);
+  const int64_t last = kWhole ? L : lanes - (kVectors - 1) * L;
+  const auto lanes_of = [&](int k) { return k + 1 < kVectors ? L : last; };
+  const auto load = [&](int k, const auto* p) {
+    if (kWhole || k + 1 < kVectors) return V::load(p);
+    return V::load(p, last);
   };
   V c[kVectors];
   Accumulator<R, V> a[kVectors];
+#pragma GCC unroll 4
   for (int k = 0; k < kVectors; ++k) {
-    if constexpr (kShift) c[k] = load(center + k * L);
+    if constexpr (kShift) c[k] = load(k, center + k * L);
     a[k] = Accumulator<R, V>::zero();
   }
   const auto get = [&](int k, int64_t i) {
     const int64_t at = i * stride + k * L;
     if constexpr (kFetch) fetch(next + static_cast<uintptr_t>(at) * sizeof(X));
-    const V v = load(x + at);
+    const V v = load(k, x + at);
     if constexpr (kShift) return v - c[k];
     return v;
   };
   int64_t i = 0;
   for (; i + 4 <= lines; i += 4) {
+#pragma GCC unroll 4  // or the sums are not kept in registers
     for (int k = 0; k < kVectors; ++k)
       a[k].add(get(k, i), get(k, i + 1), get(k, i + 2), get(k, i + 3));
   }
+#pragma GCC unroll 4
   for (int k = 0; k < kVectors; ++k) {
     if (i < lines) a[k].template add_last<0>(get(k, i));
     if (i + 1 < lines) a[k].template add_last<1>(get(k, i + 1));
     if (i + 2 < lines) a[k].template add_last<2>(get(k, i + 2));
     if constexpr (R == Reduction::kMoments) {
-      put<Reduction::kMoments>(sum + k * L, a[k].s, kWhole ? L : lanes);
+      put<Reduction::kMoments>(sum + k * L, a[k].s, lanes_of(k));
     }
-    put<R>(square + k * L, a[k].squares(), kWhole ? L : lanes);
+    put<R>(square + k * L, a[k].squares(), lanes_of(k));
   }
 }
 
@@ -483,23 +488,31 @@ template <Reduction R, bool kShift, bool kFetch, class X>
 void add_tiles(const X* x, int64_t stride, int64_t lines, int64_t lanes, const Computing<X>* center,
                double* sum, double* square, int64_t ahead) {
   using V = typename Lanes<X>::V;
+  constexpr int64_t L = V::kLanes;
   constexpr int kMany = kTogether<V>;
   int64_t i = 0;
   const auto add = [&]<int kVectors, bool kWhole>() {
     const auto* c = kShift ? center + i : nullptr;
     add_tile<R, kVectors, kWhole, kShift, kFetch>(x + i, stride, lines, lanes - i, c, sum + i,
                                                   square + i, ahead);
-    i += kVectors * V::kLanes;
   };
-  while (i + kMany * V::kLanes <= lanes) add.template operator()<kMany, true>();
-  while (i + V::kLanes <= lanes) add.template operator()<1, true>();
-  if (i < lanes) add.template operator()<1, false>();
+  for (; i + kMany * L <= lanes; i += kMany * L) add.template operator()<kMany, true>();
+  if (i == lanes) return;
+  if constexpr (kMany == 4) {
+    if (lanes - i > 3 * L) return add.template operator()<4, false>();
+    if (lanes - i > 2 * L) return add.template operator()<3, false>();
+    if (lanes - i > L) return add.template operator()<2, false>();
+  }
+  add.template operator()<1, false>();
 }
 
 // Wide lines from memory, in its order or nearly: as many at a time as processors follow, which
 // then fetch ahead by themselves, while the sums wait in a cache.
-constexpr int64_t kFollowed = 8;      // lines
-constexpr int64_t kWide = 512;        // lanes, from which on this is faster than tiles,
+constexpr int64_t kFollowed = 8;  // lines
+// Lanes, from which on this is faster than tiles, of lines that follow one another or do not.
+constexpr int64_t kWideDense = 512;
+template <class V>
+constexpr int64_t kWideApart = kTogether<V> > 1 ? 1024 : 512;
 constexpr int64_t kWideLanes = 2048;  // and how many go together
 
 // At most kFollowed lines, while those at `next` are fetched one after another.
@@ -566,8 +579,10 @@ void add_wide(const X* x, int64_t stride, int64_t lines, int64_t lanes, const Co
 template <Reduction R, class X>
 void add_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes,
                const Computing<X>* center, double* sum, double* square, int64_t ahead) noexcept {
+  using V = typename Lanes<X>::V;
   const X* x = static_cast<const X*>(first);
-  if (ahead && lanes >= kWide) {
+  const int64_t wide = stride == lanes ? kWideDense : kWideApart<V>;
+  if (ahead && lanes >= wide && lines > kFollowed) {
     const auto add = center ? add_wide<R, true, X> : add_wide<R, false, X>;
     for (int64_t i = 0; i < lanes; i += kWideLanes) {
       const int64_t some = lanes - i < kWideLanes ? lanes - i : kWideLanes;
@@ -575,9 +590,15 @@ void add_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes,
     }
     return;
   }
-  const auto add = center  ? ahead ? add_tiles<R, true, true, X> : add_tiles<R, true, false, X>
-                   : ahead ? add_tiles<R, false, true, X>
-                           : add_tiles<R, false, false, X>;
+  // Short lines, and tiles that follow one another, are read in order: processors fetch such by
+  // themselves.
+  constexpr int64_t kShortLine = 160 / sizeof(X);
+  const bool dense = stride == lanes && lanes <= kTogether<V> * V::kLanes;
+  const bool follows = dense || (-kShortLine <= stride && stride <= kShortLine);
+  const bool fetches = ahead && !follows;
+  const auto add = center    ? fetches ? add_tiles<R, true, true, X> : add_tiles<R, true, false, X>
+                   : fetches ? add_tiles<R, false, true, X>
+                             : add_tiles<R, false, false, X>;
   add(x, stride, lines, lanes, center, sum, square, ahead);
 }
 
@@ -644,23 +665,27 @@ Moments sum_row(const void* first, const void* const* groups, int64_t n, double)
   return {static_cast<double>(n), static_cast<double>(s), 0, static_cast<double>(q)};
 }
 
-// Of `kLanes` lanes and a group of lines: the sums stay below 2^15.
+// Of `kLanes` lanes, all in sixteen bits: the sums of kByteGroup bytes fit, those of the upper and
+// lower halves of their squares as well. The lower are what wraps around less the upper.
 template <int kLanes, class X>
 void sum_tile(const X* x, int64_t stride, int64_t lines, double* sum, double* square) {
   int16_t s[kLanes] = {};
-  int32_t q[kLanes] = {};
+  uint16_t q[kLanes] = {}, upper[kLanes] = {};
   for (int64_t r = 0; r < lines; ++r) {
     const X* line = x + r * stride;
 #pragma GCC unroll 1  // a loop that is unrolled before it is vectorised is neither
     for (int l = 0; l < kLanes; ++l) {
       const int16_t v = line[l];
+      const uint16_t both = static_cast<uint16_t>(v * v);
       s[l] = static_cast<int16_t>(s[l] + v);
-      q[l] += static_cast<uint16_t>(v * v);
+      q[l] = static_cast<uint16_t>(q[l] + both);
+      upper[l] = static_cast<uint16_t>(upper[l] + (both >> 8));
     }
   }
   for (int l = 0; l < kLanes; ++l) {
+    const int32_t high = upper[l] << 8;
     sum[l] += s[l];
-    square[l] += q[l];
+    square[l] += high + static_cast<uint16_t>(q[l] - high);
   }
 }
 
@@ -680,6 +705,7 @@ void sum_lines(const void* first, int64_t stride, int64_t lines, int64_t lanes, 
   int64_t i = 0;
   for (; i + 32 <= lanes; i += 32) sum_tile<32>(x + i, stride, lines, sum + i, square + i);
   for (; i + 16 <= lanes; i += 16) sum_tile<16>(x + i, stride, lines, sum + i, square + i);
+  for (; i + 4 <= lanes; i += 4) sum_tile<4>(x + i, stride, lines, sum + i, square + i);
   for (; i < lanes; ++i) sum_tile<1>(x + i, stride, lines, sum + i, square + i);
 }
 
@@ -705,6 +731,11 @@ struct WeightedSums {
     if constexpr (R == Reduction::kMoments) s = fma(w, d, s);
     q = accumulate_weighted<R>(q, w, d);
   }
+  void store(double* to_count, double* to_s, double* to_q, int64_t lanes) const {
+    count.store(to_count, lanes);
+    s.store(to_s, lanes);
+    q.store(to_q, lanes);
+  }
 };
 
 template <Reduction R, class T>
@@ -719,7 +750,13 @@ Moments reduce_weighted(const T* x, const double* weight, int64_t n) noexcept {
   for (int pass = 0;; ++pass) {
     const F64 center = F64::set(c);
     WeightedSums<R> sums;
-    for (int64_t i = 0; i < n; i += step) {
+    int64_t i = 0;
+    for (; i + 16 <= n && step == 8; i += 16) {
+      const Wide v = load_wide(x + i), w = load_wide(weight + i);
+      sums.add(v.lo, w.lo, center);
+      sums.add(v.hi, w.hi, center);
+    }
+    for (; i < n; i += step) {
       const int64_t m = n - i < step ? n - i : step;
       sums.add(load_f64(x + i, m), F64::load(weight + i, m), center);
     }
@@ -736,7 +773,21 @@ template <Reduction R, class T>
 void add_lines_weighted(const T* x, const double* weight, int64_t stride, int64_t lines,
                         int64_t lanes, const double* center, double* count, double* sum,
                         double* square) noexcept {
-  for (int64_t i = 0; i < lanes; i += 8) {
+  int64_t i = 0;
+  for (; i + 16 <= lanes; i += 16) {
+    const Wide c = load_wide(center + i), n = load_wide(count + i), s = load_wide(sum + i),
+               q = load_wide(square + i);
+    WeightedSums<R> lo = {n.lo, s.lo, q.lo}, hi = {n.hi, s.hi, q.hi};
+    for (int64_t r = 0; r < lines; ++r) {
+      const int64_t at = r * stride + i;
+      const Wide v = load_wide(x + at), w = load_wide(weight + at);
+      lo.add(v.lo, w.lo, c.lo);
+      hi.add(v.hi, w.hi, c.hi);
+    }
+    lo.store(count + i, sum + i, square + i, 8);
+    hi.store(count + i + 8, sum + i + 8, square + i + 8, 8);
+  }
+  for (; i < lanes; i += 8) {
     const int64_t m = lanes - i < 8 ? lanes - i : 8;
     const F64 c = F64::load(center + i, m);
     WeightedSums<R> sums = {F64::load(count + i, m), F64::load(sum + i, m),
@@ -745,9 +796,7 @@ void add_lines_weighted(const T* x, const double* weight, int64_t stride, int64_
       const int64_t at = r * stride + i;
       sums.add(load_f64(x + at, m), F64::load(weight + at, m), c);
     }
-    sums.count.store(count + i, m);
-    sums.s.store(sum + i, m);
-    sums.q.store(square + i, m);
+    sums.store(count + i, sum + i, square + i, m);
   }
 }
 

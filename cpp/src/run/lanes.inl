@@ -9,8 +9,6 @@ namespace normfast {
 
 inline constexpr int64_t kStrip = 512;       // lanes side by side at most,
 inline constexpr int64_t kWideStrip = 2048;  // where they are read from memory, and read once
-// Bytes from line to line up to which processors see the pattern and fetch by themselves.
-inline constexpr int64_t kShortLine = 160;
 
 // The lines of one chunk, and how many of them lie side by side; or numbers of some lines.
 struct Lines {
@@ -180,7 +178,7 @@ class LaneReducer {
   // the next strip.
   int64_t ahead(const Strip& strip, int64_t begin, int64_t end) const {
     const int64_t step = lines_.inner_step(kX);
-    if (!work_.far || std::abs(step) <= kShortLine) return 0;
+    if (!work_.far) return 0;
     const bool more = end < lines_.size() || strip.width() == work_.plan.lanes.size();
     return more ? (end - begin) * step : strip.width() * unit_ - begin * step;
   }
@@ -219,7 +217,7 @@ class LaneReducer {
   // body(block, lines) for each group of the chunk from group `first` on.
   template <class Body>
   void for_groups(const Strip& strip, const Lines& lines, int64_t first, Body body) const {
-    const int64_t group = kLineGroup * lines.stack;
+    const int64_t group = (reduction_ == Reduction::kSums ? kByteGroup : kLineGroup) * lines.stack;
     for (int64_t b = lines.begin + first * group; b < lines.end; b += group) {
       const int64_t e = std::min(lines.end, b + group);
       body(block(strip, lines, b, e), (e - b) / lines.stack);

@@ -39,7 +39,8 @@ class Rows {
         size_(nest_.size()),
         follows_(work.plan.affine_follows()),
         staged_(!work.given_rstd && size_ <= kRowChunk && !sequence_.lies() &&
-                !sequence_.lies_in_groups() && work.reduction() != Reduction::kSums),
+                !sequence_.lies_in_groups() && !sequence_.plain() &&
+                work.reduction() != Reduction::kSums),
         source_(staged_ ? kTypeOf<T> : work.x.type),
         step_(affine_lies<T>(work, nest_, 0) ? 0 : 1),
         ends_(follows_ || step_ == 0),

@@ -23,6 +23,11 @@ struct Parts {
   }
 };
 
+template <class T>
+const T* pointer(const char* p, int64_t offset) {
+  return p ? reinterpret_cast<const T*>(p + offset) : nullptr;
+}
+
 // One statistic of any layout as a sequence that starts at some offsets.
 template <class T>
 class Sequence {
@@ -49,10 +54,12 @@ class Sequence {
   // Whether kernels read it where it lies: as one run, or group by group.
   bool lies() const { return in_place_ && contiguous_; }
   bool lies_in_groups() const { return in_place_ && aligned_ && in_groups(); }
+  // Whether it is one run of the computing type, so that nothing is copied to weigh it.
+  bool plain() const { return contiguous_ && work_.x.type == kTypeOf<T> && !work_.residual(); }
 
   Moments chunk(const Offsets& at, int64_t c) const { return reduce(reduction_, at, c, 1); }
 
-  // Elements [begin, begin + count), which are in a tile.
+  // Elements [begin, begin + count), which are side by side.
   Moments of_tile(Reduction reduction, const Offsets& at, int64_t begin, int64_t count,
                   const T* p) const {
     const int r = static_cast<int>(reduction);
@@ -113,6 +120,9 @@ Moments Sequence<T>::reduce(Reduction reduction, const Offsets& at, int64_t c, d
   const int64_t count = std::min(nest_.size() - begin, kRowChunk);
   if (whole_ && !work_.where[at[kWhere]]) return {0, 0, 0, 0};
   if (in_place_ && pre == 1) return reduce_in_place(reduction, at, begin, count);
+  if (plain() && pre == 1) {
+    return of_tile(reduction, at, begin, count, pointer<T>(work_.x.data, at[kX]) + begin);
+  }
   T* p = tile<T>();
   fetch_input(work_, kernels_, nest_, at, begin, begin + count, p);
   if (pre != 1) {
@@ -217,11 +227,6 @@ bool reachable(const Work& work, const Nest& nest) {
          aligned(work.y.data, nest, kY, work.y.unit()) &&
          (!work.adds() || aligned(work.addend.data, nest, kAddend, work.addend.unit())) &&
          aligned(work.weight, nest, kWeight, unit) && aligned(work.bias, nest, kBias, unit);
-}
-
-template <class T>
-const T* pointer(const char* p, int64_t offset) {
-  return p ? reinterpret_cast<const T*>(p + offset) : nullptr;
 }
 
 // Whether kernels can take weight and bias along the innermost dimension where they lie: as two
