@@ -535,7 +535,7 @@ const int64_t kLineCounts[] = {1, 2, 3, 4, 5, 7, 8, 31, kLineGroup};
 // each of them a fence.
 template <int kArrays, class Add>
 std::vector<double> sums(int64_t lanes, Add add) {
-  static const Fenced memory[] = {Fenced(8192), Fenced(8192), Fenced(8192)};
+  static const Fenced memory[] = {Fenced(1 << 15), Fenced(1 << 15), Fenced(1 << 15)};
   double* sum[3];
   for (int k = 0; k < kArrays; ++k) {
     sum[k] = memory[k].last<double>(lanes);
@@ -610,6 +610,35 @@ TEST_P(KernelsAgree, AddLines) {
         }
       }
     });
+  });
+}
+
+// Lines may be walked in another order where they are fetched ahead.
+TEST_P(KernelsKeep, AddLinesWhateverIsFetched) {
+  each_storage([&]<class X>(X) {
+    using T = Computing<X>;
+    const auto& fast = direct<X>(*GetParam());
+    std::mt19937_64 random(3);
+    for (const int64_t lanes : {48, 130, 512, 1024, 1031, 2100}) {
+      const std::vector<T> center(static_cast<std::size_t>(lanes), T(0.5));
+      for (const int64_t lines : {8, 9, 31, 32}) {
+        for (const int64_t gap : {0, 3}) {
+          const int64_t stride = lanes + gap;
+          const auto x = data<X>({"normal", 0.5, 1, 0}, stride * lines, random);
+          for (int r = 0; r < kOfFloats; ++r) {
+            for (const T* c : {static_cast<const T*>(nullptr), center.data()}) {
+              const auto of = [&](int64_t ahead) {
+                return sums<2>(lanes, [&](double* sum, double* square) {
+                  fast.add_lines[r](x.data(), stride, lines, lanes, c, sum, square, ahead);
+                });
+              };
+              ASSERT_TRUE(same(of(0), of(stride * lines * static_cast<int64_t>(sizeof(X)))))
+                  << "reduction " << r << ", " << lines << " x " << lanes;
+            }
+          }
+        }
+      }
+    }
   });
 }
 

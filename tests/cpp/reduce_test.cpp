@@ -80,12 +80,12 @@ TEST_P(Bytes, OfSeveralRowsAreSummedExactly) {
 }
 
 TEST_P(Bytes, OfLinesAreSummedExactlyOnTopOfWhatWasThere) {
-  const Fenced memory(1 << 16), sum_memory(8192), square_memory(8192);
+  const Fenced memory(1 << 17), sum_memory(8192), square_memory(8192);
   std::mt19937_64 random(1);
   each_byte([&]<class B>(B) {
     const auto add = direct<B>(*GetParam()).add_lines[kSums];
     for (const int64_t lanes : {1, 3, 15, 16, 63, 64, 65, 130, 512}) {
-      for (const int64_t lines : {int64_t{1}, int64_t{5}, kLineGroup}) {
+      for (const int64_t lines : {int64_t{1}, int64_t{5}, kLineGroup, kByteGroup}) {
         const int64_t stride = lanes + 3;
         for (const auto& x : bytes<B>(stride * lines - 3, random)) {
           double* sum = sum_memory.last(std::vector<double>(lanes, 1e6));

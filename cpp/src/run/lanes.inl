@@ -268,15 +268,19 @@ class LaneReducer {
     reduce_twice(
         width, out, [&](bool first, double* center, double* count, double* sum, double* square) {
           bool started[kStrip] = {};
+          int64_t left = width;  // lanes that have not
           for (int64_t b = lines.begin; b < lines.end; b += group) {
             const int64_t e = std::min(lines.end, b + group), m = (e - b) / lines.stack;
             const T* x = reinterpret_cast<const T*>(block(strip, lines, b, e).x);
             const double* w = weights(strip, lines, b, e);
-            for (int64_t i = 0; i < m * width && first; ++i) {
-              const int64_t l = i % width;
-              if (started[l] || w[i] == 0) continue;
-              center[l] = static_cast<double>(x[i]);
-              started[l] = true;
+            for (int64_t r = 0; r < m && first && left > 0; ++r) {
+              for (int64_t l = 0; l < width; ++l) {
+                const int64_t i = r * width + l;
+                if (started[l] || w[i] == 0) continue;
+                center[l] = static_cast<double>(x[i]);
+                started[l] = true;
+                --left;
+              }
             }
             kernels_.add_lines_weighted[r_](x, w, width, m, width, center, count, sum, square);
           }

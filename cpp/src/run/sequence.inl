@@ -239,7 +239,8 @@ bool affine_lies(const Work& work, const Nest& nest, int64_t step) {
   return lies(work.weight, kWeight) && lies(work.bias, kBias);
 }
 
-// Copies of weight and bias for at most kGroup elements of a nest. Null where not given.
+// Weight and bias of at most kGroup elements of a nest: where they lie, or copies. Null where not
+// given.
 template <class T>
 struct AffineTile {
   const T* weight;
@@ -254,6 +255,10 @@ struct AffineTile {
   static const T* take(const char* p, Operand o, const Nest& nest, const Offsets& at, int64_t begin,
                        int64_t end, T* copy) {
     if (!p) return nullptr;
+    bool follow = true;  // one another, in all dimensions
+    int64_t step = sizeof(T);
+    for (int i = nest.ndim(); i-- > 0; step *= nest[i].size) follow &= nest[i].step[o] == step;
+    if (follow) return pointer<T>(p, at[o]) + begin;
     gather(nest, o, p + at[o], begin, end, sizeof(T), copy);
     return copy;
   }

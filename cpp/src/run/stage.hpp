@@ -302,14 +302,17 @@ inline void fetch_weights(const Work& work, const Nest& nest, const Offsets& sta
   if (work.sample_weight) {
     gather(nest, kSampleWeight, work.sample_weight + start[kSampleWeight], begin, end,
            sizeof(double), tile);
-  } else {
-    std::fill_n(tile, end - begin, 1.0);
   }
   if (!work.where) return;
   for_pieces(begin, end, [&](int64_t b, int64_t e) {
     uint8_t selected[kGroup];
     gather(nest, kWhere, work.where + start[kWhere], b, e, 1, selected);
-    for (int64_t i = 0; i < e - b; ++i) tile[b - begin + i] = selected[i] ? tile[b - begin + i] : 0;
+    double* const w = tile + (b - begin);
+    if (work.sample_weight) {
+      for (int64_t i = 0; i < e - b; ++i) w[i] = selected[i] ? w[i] : 0;
+    } else {
+      for (int64_t i = 0; i < e - b; ++i) w[i] = selected[i] ? 1 : 0;
+    }
   });
 }
 
