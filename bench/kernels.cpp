@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <random>
 #include <string>
 #include <type_traits>
@@ -21,7 +22,7 @@ namespace {
 
 // A kernel that joins the list must be measured too.
 constexpr std::size_t kPointer = sizeof(void (*)());
-static_assert(sizeof(DirectKernels<float>) == (4 * kReductions + 4) * kPointer);
+static_assert(sizeof(DirectKernels<float>) == (5 * kReductions + 4) * kPointer);
 static_assert(sizeof(Kernels<float>) ==
               kDTypes * sizeof(DirectKernels<float>) +
                   (2 * kReductions + 3 * kDTypes + 2 * kActivations + 6) * kPointer);
@@ -185,37 +186,70 @@ class Benchmarks {
         });
       }
     }
+    add_normalize_rows(type);
     add_apply_rows("apply_rows", type, k.apply_rows);
-    add_apply_rows("stream_rows", type, k.stream_rows, kAhead);
+    add_apply_rows("stream_rows", type, past_cache(k.stream_rows));
     add_apply_lines("apply_lines", type, k.apply_lines);
-    add_apply_lines("stream_lines", type, k.stream_lines, kAhead);
+    add_apply_lines("stream_lines", type, past_cache(k.stream_lines));
   }
 
-  // Two rows, which share weight and bias, or have an addend and end in ReLU. `ahead`: the argument
-  // that streaming kernels have besides.
-  template <class Kernel, class... Ahead>
-  void add_apply_rows(const std::string& kernel, DType type, Kernel apply, Ahead... ahead) const {
-    if (!apply) return;
+  // With the arguments that streaming kernels have besides. Null where there is none.
+  template <class Kernel>
+  static auto past_cache(Kernel stream) {
+    const auto call = [stream](auto... of) {
+      Seam seam;
+      stream(of..., kAhead, seam);
+      seam.leave();
+    };
+    return stream ? std::optional(call) : std::nullopt;
+  }
+
+  // Two rows from reading to writing.
+  void add_normalize_rows(DType type) const {
+    for (int r = 0; r < kReductions; ++r) {
+      const auto normalize = k_.of(type).normalize_rows[r];
+      for (const bool streams : {false, true}) {
+        if (!normalize) continue;
+        const std::string name = std::string("normalize_rows/") + kReductionNames[r];
+        add(name + (streams ? "/streamed" : ""), type, Moves::kReadsAndWrites, 2 * kRow,
+            [=](Data<T>& d, int64_t i) {
+              const RowNorm<T> by = {
+                  0, {kRow, 1e-5, 0, true}, d.one.data(), d.zero.data(), false, nullptr, nullptr,
+                  2};
+              Seam seam;
+              normalize(d.in(i), kRow, d.out(i), kRow, 2, kRow, by, streams ? &seam : nullptr);
+              seam.leave();
+            });
+      }
+    }
+  }
+
+  // Two rows, which share weight and bias, or have an addend and end in ReLU.
+  template <class Kernel>
+  void add_apply_rows(const std::string& kernel, DType type, Kernel given) const {
+    if (!given) return;
+    const auto apply = *given;
     add(kernel, type, Moves::kReadsAndWrites, 2 * kRow, [=](Data<T>& d, int64_t i) {
       const RowMaps<T> maps = {
           d.zero.data(), d.one.data(), d.zero.data(), 1, d.one.data(), d.zero.data(), 1};
-      apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps, ahead...);
+      apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps);
     });
     add(kernel + "/added", type, Moves::kAdds, 2 * kRow, [=](Data<T>& d, int64_t i) {
       RowMaps<T> maps = {d.zero.data(), d.one.data(), d.zero.data()};
       maps.end = {d.added(i), kRow, true};
-      apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps, ahead...);
+      apply(d.in(i), kRow, d.out(i), kRow, 2, kRow, maps);
     });
   }
 
-  template <class Kernel, class... Ahead>
-  void add_apply_lines(const std::string& kernel, DType type, Kernel apply, Ahead... ahead) const {
-    if (!apply) return;
+  template <class Kernel>
+  void add_apply_lines(const std::string& kernel, DType type, Kernel given) const {
+    if (!given) return;
+    const auto apply = *given;
     const auto add_lines = [&](const std::string& name, Moves moves) {
       add(name, type, moves, kBlock, [=](Data<T>& d, int64_t i) {
         LaneMaps<T> maps = {d.zero.data(), d.one.data(), d.zero.data()};
         if (moves == Moves::kAdds) maps.end = {d.added(i), kLanes, true};
-        apply(d.in(i), kLanes, d.out(i), kLanes, kLineGroup, kLanes, maps, ahead...);
+        apply(d.in(i), kLanes, d.out(i), kLanes, kLineGroup, kLanes, maps);
       });
     };
     add_lines(kernel, Moves::kReadsAndWrites);

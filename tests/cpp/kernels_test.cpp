@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kPointer = sizeof(void (*)());
 template <class T>
 constexpr bool kListIsComplete =
-    sizeof(DirectKernels<T>) == (4 * kReductions + 4) * kPointer &&
+    sizeof(DirectKernels<T>) == (5 * kReductions + 4) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
                               (2 * kReductions + 3 * kDTypes + 2 * kActivations + 6) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
@@ -349,6 +349,16 @@ T mapped(T x, int64_t row, int64_t i, const RowMaps<T>& by) {
   return by.end.relu && T(0) > y ? T(0) : y;
 }
 
+// The maps of row r and those after it.
+template <class X, class T>
+RowMaps<T> from_row(RowMaps<T> maps, int64_t r) {
+  maps.center += r * maps.next, maps.scale += r * maps.next, maps.shift += r * maps.next;
+  if (maps.weight) maps.weight += r * maps.weight_next;
+  if (maps.bias) maps.bias += r * maps.bias_next;
+  if (maps.end.addend) maps.end.addend = static_cast<const X*>(maps.end.addend) + r * maps.end.next;
+  return maps;
+}
+
 // However many rows there are, whatever goes with them, and wherever x and y start.
 TEST_P(KernelsKeep, EveryRowIsMappedByItsDefinition) {
   each_storage([&]<class X>(X) {
@@ -381,17 +391,96 @@ TEST_P(KernelsKeep, EveryRowIsMappedByItsDefinition) {
               ASSERT_TRUE(same(wanted, some.result(ys, slack, [&](auto... of) {
                 fast.apply_rows(of..., maps);
               }))) << what();
-              // Past the cache, fetching what may not be there.
-              ASSERT_TRUE(same(wanted, some.result(ys, slack,
-                                                   [&](auto... of) {
-                                                     fast.stream_rows(of..., maps, n * 999);
-                                                     GetParam()->fence();
-                                                   })))
-                  << what() << ", streamed";
+              // Past the cache, in two calls that may share a line, fetching what may not be there.
+              const auto stream = [&](const X* x, int64_t xs, X* y, int64_t, int64_t all, int64_t) {
+                Seam seam;
+                const int64_t part = (all + 1) / 2;
+                fast.stream_rows(x, xs, y, ys, part, n, maps, n * 999, seam);
+                fast.stream_rows(x + part * xs, xs, y + part * ys, ys, all - part, n,
+                                 from_row<X>(maps, part), n * 999, seam);
+                seam.leave();
+                GetParam()->fence();
+              };
+              ASSERT_TRUE(same(wanted, some.result(ys, slack, stream))) << what() << ", streamed";
             }
           }
         }
       }
+    }
+  });
+}
+
+// Row by row: reduced, divided, mapped; until one is out of range.
+TEST_P(KernelsKeep, RowsAreNormalizedAsByTheKernelsOfEachStep) {
+  each_storage([&]<class X>(X) {
+    if constexpr (std::is_same_v<Computing<X>, float>) {
+      const auto& fast = direct<X>(*GetParam());
+      const auto& steps = computing<float>(*GetParam());
+      each_family<X>([&](const Family& family, std::mt19937_64& random) {
+        for (const int64_t n : {1, 7, 31, 33, 96, 97, 130, 513, 768}) {
+          const int64_t rows = integer(random, 1, 40), together = integer(random, 1, 32);
+          const SomeRows<X> some(family, rows, n, 0, random);
+          for (const Reduction reduction : {Reduction::kMoments, Reduction::kSquares}) {
+            const int r = static_cast<int>(reduction);
+            const Affine affine = {integer(random, 0, 1) == 1, integer(random, 0, 1) == 1, 1};
+            const bool relu = integer(random, 0, 1) == 1;
+            const auto given = some.maps(affine, 0);
+            std::vector<double> mean(static_cast<std::size_t>(rows), 7), rstd(mean);
+            RowNorm<float> by = {0,
+                                 {static_cast<double>(n), 1e-5, 0, true},
+                                 given.weight,
+                                 given.bias,
+                                 relu,
+                                 mean.data(),
+                                 rstd.data(),
+                                 together};
+            int64_t fit = 0;
+            const auto wanted = some.result(
+                n, 0, [&](const X* x, int64_t xs, X* y, int64_t ys, int64_t all, int64_t) {
+                  for (; fit < all; ++fit) {
+                    const Moments m = fast.reduce_row[r](x + fit * xs, nullptr, n, by.tiny);
+                    double divisor, reciprocal;
+                    float center, scale, shift;
+                    steps.divide(&m.m2, 1, by.by, &divisor, &reciprocal);
+                    if (!steps.make_maps(&m.mean, &m.mean_lo, &reciprocal, nullptr, nullptr, 1,
+                                         &center, &scale, &shift)) {
+                      break;
+                    }
+                    RowMaps<float> map = {&center, &scale, &shift, 1, by.weight, by.bias, 1};
+                    map.end.relu = relu;
+                    fast.apply_rows(x + fit * xs, 0, y + fit * ys, 0, 1, n, map);
+                  }
+                });
+            for (const bool streams : {false, true}) {
+              int64_t done = 0;
+              const auto result =
+                  some.result(n, integer(random, 0, 20),
+                              [&](const X* x, int64_t xs, X* y, int64_t ys, int64_t all, int64_t) {
+                                Seam seam;
+                                done = fast.normalize_rows[r](x, xs, y, ys, all, n, by,
+                                                              streams ? &seam : nullptr);
+                                seam.leave();
+                                GetParam()->fence();
+                              });
+              ASSERT_EQ(done, fit == rows ? rows : fit / together * together) << family.name;
+              const auto first = [&](std::vector<X> y) {
+                y.resize(static_cast<std::size_t>(done * n));
+                return y;
+              };
+              ASSERT_TRUE(same(first(wanted), first(result)))
+                  << family.name << ", " << rows << " rows of " << n << ", reduction " << r;
+              for (int64_t i = 0; i < done; ++i) {
+                const Moments m = fast.reduce_row[r](some.x + i * some.stride, nullptr, n, by.tiny);
+                double divisor, reciprocal;
+                steps.divide(&m.m2, 1, by.by, &divisor, &reciprocal);
+                ASSERT_TRUE(same(
+                    list(m.mean, reciprocal),
+                    list(mean[static_cast<std::size_t>(i)], rstd[static_cast<std::size_t>(i)])));
+              }
+            }
+          }
+        }
+      });
     }
   });
 }
@@ -705,7 +794,9 @@ TEST_P(KernelsAgree, ApplyLines) {
                 ASSERT_TRUE(same(wanted, result)) << family.name << ", " << lines << " x " << lanes;
                 std::fill(result.begin(), result.end(), nearest<X>(7));
                 y = y_memory.last(result);
-                fast.stream_lines(x, xs, y, ys, lines, lanes, maps, 999);
+                Seam seam;
+                fast.stream_lines(x, xs, y, ys, lines, lanes, maps, 999, seam);
+                seam.leave();
                 GetParam()->fence();
                 std::copy_n(y, written, result.begin());
                 ASSERT_TRUE(same(wanted, result)) << family.name << ", streamed";

@@ -18,7 +18,7 @@ int64_t normalize_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t r
     X* const to = static_cast<X*>(y) + r * ys;
     reduce_rows<R, X>(from, xs, n, count, by.tiny, mean, mean_lo, m2);
     divide(m2, n, by.by, divisor, rstd);
-    if (!make_maps(mean, mean_lo, rstd, nullptr, nullptr, n, center, scale, shift)) return r;
+    if (!make_maps<float>(mean, mean_lo, rstd, nullptr, nullptr, n, center, scale, shift)) return r;
     for (int64_t i = 0; i < n && by.mean; ++i) by.mean[r + i] = mean[i];
     for (int64_t i = 0; i < n && by.rstd; ++i) by.rstd[r + i] = rstd[i];
     if (seam) {

@@ -274,7 +274,7 @@ class Rows {
     return copy;
   }
 
-  void take_given(const Place& place, Found<kTogether>& found) const {
+  void take_given(const Place& place, Found<kRowsTogether>& found) const {
     const int64_t step = rows_.inner_step(kStatistic);
     for (int64_t i = 0, at = place.at[kStatistic]; i < place.count; ++i, at += step) {
       found.set(i, {1, work_.given_mean[at], 0, work_.given_rstd[at]});
