@@ -422,7 +422,9 @@ TEST_P(KernelsKeep, RowsAreNormalizedAsByTheKernelsOfEachStep) {
           const SomeRows<X> some(family, rows, n, 0, random);
           for (const Reduction reduction : {Reduction::kMoments, Reduction::kSquares}) {
             const int r = static_cast<int>(reduction);
-            const Affine affine = {integer(random, 0, 1) == 1, integer(random, 0, 1) == 1, 1};
+            Affine affine = {};
+            affine.weight = integer(random, 0, 1) == 1, affine.bias = integer(random, 0, 1) == 1;
+            affine.step = 1;
             const bool relu = integer(random, 0, 1) == 1;
             const auto given = some.maps(affine, 0);
             std::vector<double> mean(static_cast<std::size_t>(rows), 7), rstd(mean);
@@ -473,9 +475,8 @@ TEST_P(KernelsKeep, RowsAreNormalizedAsByTheKernelsOfEachStep) {
                 const Moments m = fast.reduce_row[r](some.x + i * some.stride, nullptr, n, by.tiny);
                 double divisor, reciprocal;
                 steps.divide(&m.m2, 1, by.by, &divisor, &reciprocal);
-                ASSERT_TRUE(same(
-                    list(m.mean, reciprocal),
-                    list(mean[static_cast<std::size_t>(i)], rstd[static_cast<std::size_t>(i)])));
+                const std::size_t at = static_cast<std::size_t>(i);
+                ASSERT_TRUE(same(std::vector<double>{m.mean, reciprocal}, {mean[at], rstd[at]}));
               }
             }
           }
