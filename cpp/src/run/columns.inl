@@ -390,7 +390,11 @@ class Columns {
         beyond && strips_ == 1 && period % kVector == 0 ? std::min(kVector - beyond, all) : 0;
     const int64_t whole = (all - head) / period, rest = (all - head) % period;
     if (head) apply(0, 1, head, 0, 0, 0, 0);
-    apply(head, whole, period, period, period, period, head);
+    // Kernels take two lines at a time; from memory one stream is faster than two.
+    const int64_t at_once = work_.far && !work_.stream ? 1 : whole;
+    for (int64_t i = 0; i < whole; i += at_once) {
+      apply(head + i * period, at_once, period, period, period, period, head);
+    }
     if (rest) apply(all - rest, 1, rest, 0, 0, 0, head);
   }
 
