@@ -21,7 +21,6 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 CPP_SUFFIXES = {".cpp", ".hpp", ".inl", ".h", ".c"}
 # A user's compiler may be newer than ours: its new warnings stop only our own CI.
 WERROR = "ON" if "CI" in os.environ else "OFF"
-PIP_WERROR = f"-Ccmake.define.NORMFAST_WERROR={WERROR}"
 
 
 def group(name: str) -> list[str]:
@@ -112,10 +111,16 @@ def shared(session: nox.Session) -> None:
     use_installed(session)
 
 
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install from this clone, built as `cpp` builds it: a compiler cache knows it again."""
+    session.install(*group("cpp"))
+    session.install(f"-Ccmake.define.NORMFAST_WERROR={WERROR}", *requirements)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Install from this clone, then every Python test; and the stubs against what they describe."""
-    session.install(*group("test"), *group("cpp"), PIP_WERROR, ".[cli,bench,examples,plot]")
+    install(session, *group("test"), ".[cli,bench,examples,plot]")
     session.run("stubtest", "normfast")
     session.run("pytest", *session.posargs)
     session.run("python", "tests/consumer/build.py")
@@ -243,7 +248,7 @@ def emulated(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site in build/docs, where a warning is an error; run the code on its pages."""
-    session.install(*group("docs"), PIP_WERROR, ".[cli,onnx]")
+    install(session, *group("docs"), ".[cli,onnx]")
     session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "docs", "build/docs")
     pages = [f"tests/python/test_{name}.py" for name in ("docs", "docstrings")]
     session.run("pytest", "--noconftest", *pages)
