@@ -109,7 +109,7 @@ template <Activation A, class V>
 }
 
 template <bool kStream, Activation A, class T>
-void map_activation(const T* x, const T* addend, T* y, int64_t count, int64_t ahead, Seam* seam) {
+void map_activation(const T* x, const T* addend, T* y, int64_t count, int64_t ahead, NoSeam* seam) {
   using V = typename Lanes<T>::V;
   // The long ones are one vector's work at a time: the processor overlaps them as it is.
   constexpr int U = A == Activation::kNone || A == Activation::kRelu ? kStep<T, 1> : 1;
@@ -134,7 +134,7 @@ int64_t way(const void* from, const void* to) {
 
 template <Activation A, class T>
 void stream_activation(const T* x, T* y, int64_t count, const void* next) noexcept {
-  Seam none;  // a piece ends where a line does
+  NoSeam none;  // a piece ends where a line does
   map_activation<true, A, T>(x, nullptr, y, count, way(x, next), &none);
 }
 

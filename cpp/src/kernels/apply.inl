@@ -15,8 +15,7 @@ template <int N, class Body>
 enum class Affine { kNone, kUniform, kWeight, kBias, kBoth };
 enum class End { kNone, kRelu, kAdd };  // after an addition ReLU or nothing
 
-// The steps of a map that a loop is compiled for. (A bound on all of them would cost maps in cache
-// an eighth of their time.)
+// The steps of a map that a loop is compiled for.
 template <Affine A, End E = End::kNone>
 struct Steps {
   static constexpr Affine kAffine = A;
@@ -26,7 +25,8 @@ struct Steps {
 
 // Calls body with the steps to be taken.
 template <bool kUniformEnds, class T, class Body>
-void choose_steps(const T* weight, const T* bias, int64_t step, const Ending& end, Body body) {
+void choose_steps(const T* weight, const T* bias, int64_t step, const Ending& end,
+                  const Body& body) {
   const auto ended = [&]<Affine A>(std::integral_constant<Affine, A>) {
     if (end.addend) return body(Steps<A, End::kAdd>{});
     if (end.relu) return body(Steps<A, End::kRelu>{});
@@ -194,21 +194,23 @@ template <class V, class X>
   F32::load(static_cast<const float*>(from)).stream(static_cast<float*>(to));
 }
 
-// The same past the cache, whole lines of it: y is not to be read first, nor soon again. What is
-// read next is fetched meanwhile. All runs of y start at the same place of a line. Runs that follow
-// one another share lines: the end of one and the start of the next meet beside y, and the line
-// leaves as the others do.
-template <class V, class X, int N, class Map>
-[[gnu::always_inline]] inline void stream_run(Runs<X, N> runs, int64_t count, int64_t ahead,
-                                              Seam& seam, const Map& map) {
+struct NoSeam {};  // where none follows another
+
+// What runs have before and after their whole lines, where they follow one another: the end of one
+// and the start of the next meet beside y, and their line leaves as the others do.
+template <class V, class X, int N, class S, class Map>
+[[gnu::always_inline]] inline void stream_edges(const Runs<X, N>& runs, int64_t begin, int64_t end,
+                                                int64_t count, S& seam, const Map& map) {
   constexpr int64_t kUnit = static_cast<int64_t>(sizeof(X)), kLine = 64 / kUnit;
-  constexpr int U = static_cast<int>(kLine / V::kLanes);
-  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64) / kUnit;
-  const int64_t begin = beyond == 0 ? 0 : beyond + count < kLine ? count : kLine - beyond;
-  const int64_t end = begin + (count - begin) / kLine * kLine;
-  const bool meet = runs.ys == count && count >= kLine;
-  alignas(64) X shared[N + 1][kLine] = {};
-  // What is before the whole lines of each run, and what is after them.
+  const int64_t beyond = begin > 0 ? kLine - begin : 0;
+  constexpr bool kSeams = std::is_same_v<S, Seam>;
+  const bool meet = kSeams && runs.ys == count && count >= kLine;
+  alignas(64) [[maybe_unused]] X shared[N + 1][kLine];
+  if constexpr (kSeams) __builtin_memset(shared, 0, sizeof shared);
+  if (!meet) {
+    // Lines shared with what is written later: their stores need not wait then.
+    for (int k = 0; k < N; ++k) __builtin_prefetch(runs.y + k * runs.ys + count, 1);
+  }
   for (int after = 0; after < 2; ++after) {
     const int64_t first = after ? end : 0, last = after ? count : begin;
     X* const to = meet ? shared[after] + (after ? 0 : beyond) : runs.y + first;
@@ -217,36 +219,55 @@ template <class V, class X, int N, class Map>
       map(v, [&](const auto* p) { return load(p + first); });
     });
   }
-  if (meet && begin > 0) {
-    X* const line = runs.y - beyond;
-    if (seam.line == reinterpret_cast<char*>(line) && seam.filled == beyond * kUnit) {
-      move<V>(reinterpret_cast<const X*>(seam.bytes), shared[0], beyond);
-      stream_line(shared[0], line);
-      seam.line = nullptr;
-    } else {
-      move<V>(shared[0] + beyond, runs.y, begin);
+  if constexpr (kSeams) {
+    if (!meet) return;
+    if (begin > 0) {
+      X* const line = runs.y - beyond;
+      if (seam.line == reinterpret_cast<char*>(line) && seam.filled == beyond * kUnit) {
+        move<V>(reinterpret_cast<const X*>(seam.bytes), shared[0], beyond);
+        stream_line(shared[0], line);
+        seam.line = nullptr;
+      } else {
+        move<V>(shared[0] + beyond, runs.y, begin);
+      }
+    }
+    if (end < count) {
+      for (int k = 1; k < N; ++k) stream_line(shared[k], runs.y + (k - 1) * runs.ys + end);
+      seam.leave();
+      move<V>(shared[N], reinterpret_cast<X*>(seam.bytes), count - end);
+      seam.line = reinterpret_cast<char*>(runs.y + (N - 1) * runs.ys + end);
+      seam.filled = (count - end) * kUnit;
     }
   }
-  if (meet && end < count) {
-    for (int k = 1; k < N; ++k) stream_line(shared[k], runs.y + (k - 1) * runs.ys + end);
-    seam.leave();
-    move<V>(shared[N], reinterpret_cast<X*>(seam.bytes), count - end);
-    seam.line = reinterpret_cast<char*>(runs.y + (N - 1) * runs.ys + end);
-    seam.filled = (count - end) * kUnit;
-  }
+}
+
+// The same past the cache, whole lines of it: y is not to be read first, nor soon again. What is
+// read next is fetched meanwhile. All runs of y start at the same place of a line.
+template <class V, class X, int N, class S, class Map>
+[[gnu::always_inline]] inline void stream_run(Runs<X, N> runs, int64_t count, int64_t ahead,
+                                              S& seam, const Map& map) {
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(X));
+  constexpr int U = static_cast<int>(kLine / V::kLanes);
+  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64 / sizeof(X));
+  const int64_t begin = beyond == 0 ? 0 : beyond + count < kLine ? count : kLine - beyond;
+  const int64_t end = begin + (count - begin) / kLine * kLine;
+  if (begin > 0 || end < count) stream_edges<V>(runs, begin, end, count, seam, map);
   // Addresses only: they may lie past the array.
   const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
   const uintptr_t step = static_cast<uintptr_t>(runs.xs) * sizeof(X);
   for (int64_t i = begin; i < end; i += kLine) {
     const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(X);
-    unroll<N>([&](auto k) { __builtin_prefetch(reinterpret_cast<const void*>(at + k * step)); });
+    // (In a function of its own the compiler takes it for nothing.)
+    for (uintptr_t k = 0; k < N; ++k) {
+      __builtin_prefetch(reinterpret_cast<const void*>(at + k * step));
+    }
     map_vectors<U, V>(runs, i, map, Stream{});
   }
 }
 
-template <bool kStream, class V, int U, class X, int N, class Map>
+template <bool kStream, class V, int U, class X, int N, class S, class Map>
 [[gnu::always_inline]] inline void run(Runs<X, N> runs, int64_t count,
-                                       [[maybe_unused]] int64_t ahead, [[maybe_unused]] Seam* seam,
+                                       [[maybe_unused]] int64_t ahead, [[maybe_unused]] S* seam,
                                        const Map& map) {
   if constexpr (kStream) {
     stream_run<V>(runs, count, ahead, *seam, map);
@@ -257,7 +278,7 @@ template <bool kStream, class V, int U, class X, int N, class Map>
 
 // body(first, constant N) for all of `number` rows or lines, two at a time where told so.
 template <bool kPairs, class Body>
-void for_each(int64_t number, bool pairs, Body body) {
+void for_each(int64_t number, bool pairs, const Body& body) {
   int64_t r = 0;
   if constexpr (kPairs) {
     for (; pairs && r + 2 <= number; r += 2) body(r, std::integral_constant<int, 2>{});

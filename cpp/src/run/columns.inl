@@ -371,7 +371,7 @@ class Columns {
       char* to = y + first * unit;
       LaneMaps<T> by = maps;
       by.center += map, by.scale += map, by.shift += map;
-      by.end = ending(work_, left_, addend ? addend + first * unit : nullptr, next);
+      end_map(by.end, work_, left_, addend ? addend + first * unit : nullptr, next);
       if (work_.stream) {
         direct.stream_lines(from, xs, to, ys, lines, width, by, ahead_, seam);
       } else {
@@ -403,7 +403,7 @@ class Columns {
     const int64_t size = (place.end - place.begin) * count;
     if (line_.ndim() > 0) at.add(line_.inner().step, place.begin);
     map_run<T>(work_, kernels_, at, size, nullptr, left_, [&](const T* x, T* y, const T* addend) {
-      by.end = ending(work_, left_, addend, 0);
+      end_map(by.end, work_, left_, addend, 0);
       kernels_.of(kTypeOf<T>).apply_lines(x, 0, y, 0, 1, size, by);
     });
   }

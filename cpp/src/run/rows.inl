@@ -9,7 +9,7 @@ namespace normfast {
 // Rows that go together while they stay in the first cache; fewer where they come from memory, so
 // that reads and writes alternate quickly.
 inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 1536;
-inline constexpr int64_t kShortRow = 256;          // bytes: several share most of their lines
+inline constexpr int64_t kShortRow = 320;          // bytes: several share most of their lines
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
@@ -144,7 +144,7 @@ class Rows {
                      divider(work_.rule, static_cast<double>(size_), 1),
                      pointer<T>(work_.weight, 0),
                      pointer<T>(work_.bias, 0),
-                     ending(work_, left_, nullptr, 0).relu,
+                     left_ != work_.activation,
                      nullptr,
                      nullptr,
                      together_};
@@ -297,12 +297,16 @@ class Rows {
   }
   // The same as weight and bias lie from an element on; `rows` steps from a row's to the next's.
   RowMaps<T> maps(const State& state, int64_t i, const Offsets& at, const Dim* rows) const {
+    // Made where it stays: a copy would wait for what was just stored.
     constexpr int64_t unit = sizeof(T);
-    if (follows_) return maps(state, i, nullptr, nullptr);
-    RowMaps<T> by =
-        maps(state, i, pointer<T>(work_.weight, at[kWeight]), pointer<T>(work_.bias, at[kBias]));
-    if (rows && by.weight) by.weight_next = rows->step[kWeight] / unit;
-    if (rows && by.bias) by.bias_next = rows->step[kBias] / unit;
+    RowMaps<T> by = {state.center + i, state.scale + i, state.shift + i};
+    by.step = step_;
+    if (!follows_) {
+      by.weight = pointer<T>(work_.weight, at[kWeight]);
+      by.bias = pointer<T>(work_.bias, at[kBias]);
+      if (rows && by.weight) by.weight_next = rows->step[kWeight] / unit;
+      if (rows && by.bias) by.bias_next = rows->step[kBias] / unit;
+    }
     return by;
   }
 
@@ -336,8 +340,8 @@ class Rows {
                          int64_t number, int64_t size, bool share) {
       RowMaps<T> by = maps(state, i, at, number > 1 ? &rows : nullptr);
       if (share) by.next = 0;
-      by.end = ending(work_, left_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr,
-                      rows.step[kAddend] / unit);
+      end_map(by.end, work_, left_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr,
+              rows.step[kAddend] / unit);
       const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
                               : work_.x.data + at[kX];
       map_rows(x, staged_ ? xs : rows.step[kX] / unit, work_.y.data + at[kY], rows.step[kY] / unit,
@@ -364,7 +368,7 @@ class Rows {
       const T* const x = staged_ ? staged_rows() + i * size_ : nullptr;
       normfast::map_run(work_, kernels_, at, rows * size_, x, left_,
                         [&](const T* from, T* to, const T* addend) {
-                          by.end = ending(work_, left_, addend, size_);
+                          end_map(by.end, work_, left_, addend, size_);
                           kernels.apply_rows(from, size_, to, size_, rows, size_, by);
                         });
       if (i + most < place.count) at.add(rows_.inner().step, most);
@@ -382,7 +386,7 @@ class Rows {
         const T* const x = staged_ ? staged_rows() + i * size_ + first + b : nullptr;
         normfast::map_run(work_, kernels_, at, e - b, x, left_,
                           [&](const T* from, T* to, const T* addend) {
-                            by.end = ending(work_, left_, addend, 0);
+                            end_map(by.end, work_, left_, addend, 0);
                             kernels.apply_rows(from, 0, to, 0, 1, e - b, by);
                           });
         if (nest_.ndim() > 0) at.add(nest_.inner().step, e - b);

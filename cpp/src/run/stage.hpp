@@ -266,8 +266,12 @@ inline Activation left_after_map(const Work& work, bool ends) {
 }
 
 // Ends a map with the addend, null or in step with y, and the activation but for what is left.
-inline Ending ending(const Work& work, Activation left, const void* addend, int64_t next) {
-  return {addend, next, left != work.activation};
+// Where it stays: a copy would wait for what was just stored.
+inline void end_map(Ending& end, const Work& work, Activation left, const void* addend,
+                    int64_t next) {
+  end.addend = addend;
+  end.next = next;
+  end.relu = left != work.activation;
 }
 
 // What map(x, y, addend) and then `left` do, for at most kGroup elements that are neighbours in
