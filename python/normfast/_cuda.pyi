@@ -6,10 +6,9 @@
 # RuntimeError, and so is a call where there is no driver or no device: it says why.
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias, TypedDict, final
+from typing import Any, TypeAlias, TypedDict, final
 
-_Dtype: TypeAlias = Literal["float32", "float64", "float16", "bfloat16"]
-_Axes: TypeAlias = int | Sequence[int]
+_Axes: TypeAlias = int | tuple[int, ...]
 
 class _Device(TypedDict):
     name: str
@@ -29,14 +28,11 @@ __version__: str
 # Never raises.
 def info() -> _Info: ...
 
+# An array in a GPU's memory. `owner` keeps the memory alive and is what calls return; strides are
+# in bytes; dtype is "float32", "float64", "float16", "bfloat16", "int64" (num_batches_tracked) or
+# "uint8" (work space).
 @final
 class Array:
-    """An array in a GPU's memory.
-
-    `owner` keeps the memory alive and is what calls return; strides are in bytes; dtype is one of
-    _Dtype, "int64" (num_batches_tracked) or "uint8" (work space).
-    """
-
     def __init__(
         self,
         owner: Any,
@@ -64,10 +60,9 @@ class Array:
 # freed in the order of the stream).
 _Empty: TypeAlias = Callable[[tuple[int, ...], tuple[int, ...], str], Array]
 
+# Where a call runs: a device, its stream (cudaStream_t as an int) and its allocator.
 @final
 class Launch:
-    """Where a call runs: a device, its stream (cudaStream_t as an int) and its allocator."""
-
     def __init__(self, device: int, stream: int, empty: _Empty) -> None: ...
 
 # All return owners: y, then sum (with residual), then the statistics (with return_stats); a tuple
