@@ -1,0 +1,113 @@
+"""One call: its arrays as the extension takes them, on one device and one stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from normfast.cuda import extension
+from normfast.cuda.libraries import OTHERS, OnCPU, Unfit, library_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from normfast._cuda import Array
+
+
+class Call:
+    """A function is called with x, named so in its messages; its results are of x's library.
+
+    ``launch`` and ``x`` are what the extension's functions take first.
+    """
+
+    def __init__(self, function: str, x: Any, stream: Any, name: str = "x") -> None:
+        self.function = function
+        self.like = x
+        library = library_of(x)
+        if library is None:
+            raise TypeError(self.no_array(name, x))
+        self.library = library
+        if stream is not None and library.context is not None:
+            raise TypeError(
+                f"{function}: stream is given, but {type_name(x)} has a current one; expected the "
+                f"call under `{library.context}`"
+            )
+        try:
+            self.device, self.stream = library.place(x, stream)
+            self.x = library.show(x, self.stream)[0]
+        except OnCPU as error:
+            cpu = f"{self.unfit(name, x, error)}; normfast.{function} takes it"
+            raise TypeError(cpu) from None
+        except Unfit as error:
+            raise TypeError(self.unfit(name, x, error)) from None
+        self.launch = extension.Launch(self.device, self.stream, self.empty)
+
+    def optional(self, name: str, given: Any) -> Array | None:
+        """An argument that may be None."""
+        return None if given is None else self.array(name, given)
+
+    def array(self, name: str, given: Any) -> Array:
+        """Another argument."""
+        library = self.library if self.library.owns(given) else OTHERS
+        if not library.owns(given):
+            raise TypeError(self.no_array(name, given))
+        try:
+            shown, device = library.show(given, self.stream)
+        except Unfit as error:
+            raise TypeError(self.unfit(name, given, error)) from None
+        if device is not None and device != self.device:
+            raise ValueError(f"{self.function}: {name} is on GPU {device}, x on GPU {self.device}")
+        return shown
+
+    def out(self, given: Any) -> Any:
+        """Where to write: an array, or with a residual also a pair of them."""
+        if isinstance(given, tuple):
+            return tuple(self.optional("out", one) for one in given)
+        return self.optional("out", given)
+
+    def dtype(self, given: Any) -> str | None:
+        """The name of a dtype of any library."""
+        if given is None:
+            return None
+        if isinstance(given, str):
+            return given
+        if type(given).__module__ == "torch":
+            return str(given).removeprefix("torch.")
+        try:
+            return np.dtype(given).name
+        except TypeError:
+            raise TypeError(
+                f"{self.function}: dtype must be a dtype, got {type_name(given)}"
+            ) from None
+
+    def empty(self, shape: tuple[int, ...], strides: Sequence[int], dtype: str) -> Array:
+        """New memory of x's library, its axes in the order of the strides."""
+        try:
+            order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+            if order == list(range(len(shape))):
+                array = self.library.empty(self.like, shape, dtype)
+            else:
+                array = self.library.empty(self.like, tuple(shape[a] for a in order), dtype)
+                array = self.library.permuted(array, [order.index(a) for a in range(len(shape))])
+            return self.library.show(array, self.stream)[0]
+        except Unfit as error:
+            raise TypeError(self.unfit("x", self.like, error)) from None
+
+    def unfit(self, name: str, array: Any, why: Unfit) -> str:
+        """The sentence of an array that cannot be taken."""
+        return f"{self.function}: {name} is a {type_name(array)} {why}"
+
+    def no_array(self, name: str, thing: Any) -> str:
+        """That of what is no array at all."""
+        return (
+            f"{self.function}: {name} must be an array on a GPU: of torch or CuPy, "
+            f"or with DLPack or the CUDA array interface; got {type_name(thing)}"
+        )
+
+
+def type_name(thing: Any) -> str:
+    """The type of an object, short: "list", "torch.Tensor"."""
+    kind = type(thing)
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
