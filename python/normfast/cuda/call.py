@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,8 @@ class Call:
                 f"call under `{library.context}`"
             )
         try:
-            self.device, self.stream = library.place(x, stream)
+            self.device, current = library.place(x)
+            self.stream = current if stream is None else self.handle(stream)
             self.x = library.show(x, self.stream)[0]
         except OnCPU as error:
             cpu = f"{self.unfit(name, x, error)}; normfast.{function} takes it"
@@ -42,6 +44,18 @@ class Call:
         except Unfit as error:
             raise TypeError(self.unfit(name, x, error)) from None
         self.launch = extension.Launch(self.device, self.stream, self.empty)
+
+    def handle(self, stream: Any) -> int:
+        """A stream as CUDA's handle."""
+        if hasattr(stream, "__cuda_stream__"):  # CUDA Python's protocol: a version and the handle
+            stream = stream.__cuda_stream__()[1]
+        try:
+            return index(stream)
+        except TypeError:
+            raise TypeError(
+                f"{self.function}: stream must be an int (a cudaStream_t) or have "
+                f"__cuda_stream__, got {type_name(stream)}"
+            ) from None
 
     def optional(self, name: str, given: Any) -> Array | None:
         """An argument that may be None."""

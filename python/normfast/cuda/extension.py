@@ -1,5 +1,6 @@
 """The extension module, which the first call imports."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,11 +10,11 @@ else:
     def __getattr__(name: str) -> Any:
         """What the extension has under this name; ImportError where it was not built."""
         try:
-            from normfast import _cuda
+            module = import_module("normfast._cuda")
         except ModuleNotFoundError:
             raise ImportError(
                 "normfast.cuda: this normfast was built without CUDA; build it where nvcc is: "
                 "pip install -Ccmake.define.NORMFAST_CUDA=ON ."
             ) from None
-        globals()[name] = value = getattr(_cuda, name)
+        globals()[name] = value = getattr(module, name)
         return value

@@ -43,8 +43,8 @@ class Library(ABC):
     context: ClassVar[str | None] = None
 
     @abstractmethod
-    def place(self, array: Any, stream: Any) -> tuple[int, int]:
-        """The device of an array, and the stream for work on it: the one given, if any."""
+    def place(self, array: Any) -> tuple[int, int]:
+        """The device of an array, and the stream for work on it."""
 
     @abstractmethod
     def show(self, array: Any, stream: int) -> tuple[Array, int | None]:
@@ -75,7 +75,7 @@ class Torch(Library):
     def owns(self, array: Any) -> bool:
         return isinstance(array, self.torch.Tensor)
 
-    def place(self, array: Any, stream: Any) -> tuple[int, int]:
+    def place(self, array: Any) -> tuple[int, int]:
         if self.device == "cpu" or array.device.type != self.device:
             return 0, DEFAULT_STREAM
         return array.device.index, self.torch.cuda.current_stream(array.device).cuda_stream
@@ -119,7 +119,7 @@ class CuPy(Library):
     def owns(self, array: Any) -> bool:
         return isinstance(array, self.cupy.ndarray)
 
-    def place(self, array: Any, stream: Any) -> tuple[int, int]:
+    def place(self, array: Any) -> tuple[int, int]:
         device = array.device.id
         return device, self.cupy.cuda.get_current_stream(device).ptr
 
@@ -148,14 +148,12 @@ class Others(Library):
             return False
         return hasattr(array, "__dlpack__") or hasattr(array, "__cuda_array_interface__")
 
-    def place(self, array: Any, stream: Any) -> tuple[int, int]:
+    def place(self, array: Any) -> tuple[int, int]:
         interface = getattr(array, "__cuda_array_interface__", {})
         if hasattr(array, "__dlpack__"):
             device = self.dlpack_device(array)
         else:
             device = max(extension.device_of(interface["data"][0]), 0)
-        if stream is not None:
-            return device, handle_of(stream)
         # Where the array's own work is queued: so that it is in order before and after.
         return device, interface.get("stream") or DEFAULT_STREAM
 
@@ -233,20 +231,6 @@ class Others(Library):
 def is_immutable(array: Any) -> bool:
     """Whether nobody may write into it: jax counts on that, but does not say so."""
     return type(array).__module__.partition(".")[0] in ("jax", "jaxlib")
-
-
-def handle_of(stream: Any) -> int:
-    """A stream of any library as CUDA's handle."""
-    if hasattr(stream, "__cuda_stream__"):  # CUDA Python's protocol: a version and the handle
-        stream = stream.__cuda_stream__()[1]
-    for name in ("cuda_stream", "ptr", "handle"):
-        stream = getattr(stream, name, stream)
-    try:
-        return int(stream)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"stream must be an int (a cudaStream_t) or a stream, got {type(stream).__name__}"
-        ) from None
 
 
 OTHERS = Others()
