@@ -1,6 +1,8 @@
 """Arrays of any library, streams, graphs, and what is said of arguments that do not fit."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -400,6 +402,20 @@ def test_a_dlpack_device_that_is_no_gpu_is_refused(device: Device) -> None:
     assert CUDA == 2
     with pytest.raises(TypeError, match=r"^layer_norm: x .*DLPack's type 10"):
         cuda.layer_norm(Elsewhere(device.put(X)))
+
+
+# --- the page
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "gpu.md"
+
+
+def test_the_code_of_the_page_runs(device: Device) -> None:
+    """All of it on a GPU; in an emulation what comes before streams and graphs."""
+    blocks = re.findall(r"^```py\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 1
+    code = blocks[0].replace('"cuda"', f'"{device.name}"') if device.emulated else "".join(blocks)
+    exec(compile(code, str(PAGE), "exec"), {})
 
 
 # --- without a GPU

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normfast.cuda import extension
-from normfast.cuda.libraries import OTHERS, OnCPU, Unfit, library_of
+from normfast.cuda.libraries import OTHERS, Library, OnCPU, Unfit, library_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,30 +23,24 @@ class Call:
     """
 
     def __init__(self, function: str, x: Any, stream: Any, name: str = "x") -> None:
-        self.function = function
-        self.like = x
+        self.function, self.like = function, x
         library = library_of(x)
         if library is None:
             raise TypeError(self.no_array(name, x))
         self.library = library
-        if stream is not None and library.context is not None:
-            raise TypeError(
-                f"{function}: stream is given, but {type_name(x)} has a current one; expected the "
-                f"call under `{library.context}`"
-            )
-        try:
-            self.device, current = library.place(x)
-            self.stream = current if stream is None else self.handle(stream)
-            self.x = library.show(x, self.stream)[0]
-        except OnCPU as error:
-            cpu = f"{self.unfit(name, x, error)}; normfast.{function} takes it"
-            raise TypeError(cpu) from None
-        except Unfit as error:
-            raise TypeError(self.unfit(name, x, error)) from None
+        self.device, self.stream = library.place(x)
+        if stream is not None:
+            self.stream = self.handle(stream)
+        self.x = self.show(library, name, x)[0]
         self.launch = extension.Launch(self.device, self.stream, self.empty)
 
     def handle(self, stream: Any) -> int:
-        """A stream as CUDA's handle."""
+        """A stream that is given, as CUDA's handle."""
+        if self.library.context is not None:
+            raise TypeError(
+                f"{self.function}: stream is given, but {type_name(self.like)} has a current one; "
+                f"expected the call under `{self.library.context}`"
+            )
         if hasattr(stream, "__cuda_stream__"):  # CUDA Python's protocol: a version and the handle
             stream = stream.__cuda_stream__()[1]
         try:
@@ -66,13 +60,19 @@ class Call:
         library = self.library if self.library.owns(given) else OTHERS
         if not library.owns(given):
             raise TypeError(self.no_array(name, given))
-        try:
-            shown, device = library.show(given, self.stream)
-        except Unfit as error:
-            raise TypeError(self.unfit(name, given, error)) from None
+        shown, device = self.show(library, name, given)
         if device is not None and device != self.device:
             raise ValueError(f"{self.function}: {name} is on GPU {device}, x on GPU {self.device}")
         return shown
+
+    def show(self, library: Library, name: str, array: Any) -> tuple[Array, int | None]:
+        """Its memory and its device; what does not fit ends a sentence that names it."""
+        try:
+            return library.show(array, self.stream)
+        except Unfit as error:
+            raise TypeError(self.unfit(name, array, error)) from None
+        except (TypeError, ValueError) as error:  # of the extension
+            raise type(error)(f"{self.function}: {name} is {error}") from None
 
     def out(self, given: Any) -> Any:
         """Where to write: an array, or with a residual also a pair of them."""
@@ -89,7 +89,7 @@ class Call:
         if type(given).__module__ == "torch":
             return str(given).removeprefix("torch.")
         try:
-            return np.dtype(given).name
+            return str(np.dtype(given).name)
         except TypeError:
             raise TypeError(
                 f"{self.function}: dtype must be a dtype, got {type_name(given)}"
@@ -104,13 +104,15 @@ class Call:
             else:
                 array = self.library.empty(self.like, tuple(shape[a] for a in order), dtype)
                 array = self.library.permuted(array, [order.index(a) for a in range(len(shape))])
-            return self.library.show(array, self.stream)[0]
         except Unfit as error:
             raise TypeError(self.unfit("x", self.like, error)) from None
+        return self.library.show(array, self.stream)[0]
 
     def unfit(self, name: str, array: Any, why: Unfit) -> str:
         """The sentence of an array that cannot be taken."""
-        return f"{self.function}: {name} is a {type_name(array)} {why}"
+        sentence = f"{self.function}: {name} is a {type_name(array)} {why}"
+        own = isinstance(why, OnCPU) and array is self.like
+        return f"{sentence}; normfast.{self.function} takes it" if own else sentence
 
     def no_array(self, name: str, thing: Any) -> str:
         """That of what is no array at all."""

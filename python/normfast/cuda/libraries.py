@@ -151,11 +151,11 @@ class Others(Library):
     def place(self, array: Any) -> tuple[int, int]:
         interface = getattr(array, "__cuda_array_interface__", {})
         if hasattr(array, "__dlpack__"):
-            device = self.dlpack_device(array)
+            device = array.__dlpack_device__()[1]
         else:
             device = max(extension.device_of(interface["data"][0]), 0)
         # Where the array's own work is queued: so that it is in order before and after.
-        return device, interface.get("stream") or DEFAULT_STREAM
+        return int(device), interface.get("stream") or DEFAULT_STREAM
 
     def show(self, array: Any, stream: int) -> tuple[Array, int | None]:
         if hasattr(array, "__dlpack__"):
@@ -164,7 +164,11 @@ class Others(Library):
 
     def show_dlpack(self, array: Any, stream: int) -> tuple[Array, int | None]:
         """By DLPack, whose producer makes the stream wait for its own."""
-        self.dlpack_device(array)
+        kind, _ = array.__dlpack_device__()
+        if kind == CPU_KIND:
+            raise OnCPU
+        if kind not in CUDA_KINDS:
+            raise Unfit(f"on a device of DLPack's type {int(kind)}, expected a GPU's (2)")
         on = stream or DEFAULT_STREAM
         try:
             try:
@@ -205,15 +209,6 @@ class Others(Library):
         shown = extension.Array(array, pointer, dtype.name, shape, strides, writable)
         return shown, device
 
-    def dlpack_device(self, array: Any) -> int:
-        """The number of the GPU."""
-        kind, device = array.__dlpack_device__()
-        if kind == CPU_KIND:
-            raise OnCPU
-        if kind not in CUDA_KINDS:
-            raise Unfit(f"on a device of DLPack's type {int(kind)}, expected a GPU's (2)")
-        return int(device)
-
     def empty(self, like: Any, shape: tuple[int, ...], dtype: str) -> Any:
         if not hasattr(like, "__array_namespace__") or is_immutable(like):
             raise Unfit(
@@ -241,6 +236,6 @@ in_use: dict[str, Library] = {}  # those of KINDS that somebody has imported
 def library_of(array: Any) -> Library | None:
     """The library of an array; None where it is no array."""
     for name, kind in KINDS.items():
-        if name not in in_use and name in sys.modules:
-            in_use[name] = kind(sys.modules[name])
+        if name not in in_use and (module := sys.modules.get(name)) is not None:
+            in_use[name] = kind(module)
     return next((one for one in (*in_use.values(), OTHERS) if one.owns(array)), None)
