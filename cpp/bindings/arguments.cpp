@@ -455,6 +455,41 @@ Axes Arguments::trailing(py::handle shape, const View& x) const {
   return set;
 }
 
+Axes all(const View& x) { return x.ndim == kMaxDims ? ~Axes{0} : axis(x.ndim) - 1; }
+
+void need_axes(const Arguments& arguments, const View& x) {
+  if (x.ndim == 0) arguments.fail("x has no dimensions, expected at least 1");
+}
+
+Axes layer_axes(const Arguments& arguments, py::handle shape, py::handle axis_, const View& x) {
+  need_axes(arguments, x);
+  if (shape.is_none()) {
+    return axis_.is_none() ? axis(x.ndim - 1) : arguments.axes("axis", axis_, x.ndim, 0);
+  }
+  if (!axis_.is_none()) arguments.fail("both normalized_shape and axis are given, expected one");
+  return arguments.trailing(shape, x);
+}
+
+Norm norm_of(const Arguments& arguments, py::handle p) {
+  const double value = arguments.number("p", p);
+  if (value == 1) return Norm::kL1;
+  if (value == 2) return Norm::kL2;
+  if (std::isinf(value) && value > 0) return Norm::kMax;
+  arguments.fail("p is " + std::string(py::str(p)) + ", expected 1, 2 or inf");
+}
+
+void translate_errors() {
+  py::register_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const normfast::TypeError& e) {
+      py::set_error(PyExc_TypeError, e.what());
+    } catch (const normfast::ValueError& e) {
+      py::set_error(PyExc_ValueError, e.what());
+    }
+  });
+}
+
 Result::Result(Arguments& arguments, const char* name, py::handle out, const View& like, DType type,
                View& view) {
   if (!out.is_none()) {

@@ -79,6 +79,15 @@ class Arguments {
   std::vector<py::object> held_;
 };
 
+Axes all(const View& x);
+void need_axes(const Arguments& arguments, const View& x);
+// The axes of layer_norm and rms_norm: normalized_shape or axis, or the last.
+Axes layer_axes(const Arguments& arguments, py::handle shape, py::handle axis_, const View& x);
+Norm norm_of(const Arguments& arguments, py::handle p);
+
+// The core's errors as Python's, in the module that calls this.
+void translate_errors();
+
 // The type of an object, short: "list", "torch.Tensor".
 std::string type_name(py::handle object);
 

@@ -1,11 +1,10 @@
 #include <limits>
 
-#include "api/problem.hpp"
+#include "api/operations.hpp"
 
 namespace normfast {
 
-void mean_var(const View& x, Axes reduced, const MeanVar& options) {
-  Problem problem("mean_var", x, reduced, options, Accept::kIntegersToo);
+void define(Problem& problem, const MeanVar& options) {
   const int64_t count = problem.count(), statistics = problem.statistics();
   if (count == 0 && statistics > 0) problem.fail("x is empty along the axes averaged over");
   const double freedom = static_cast<double>(count) - options.correction;
@@ -14,8 +13,14 @@ void mean_var(const View& x, Axes reduced, const MeanVar& options) {
                  std::to_string(count) + ", the number of elements averaged over");
   }
   problem.select(options);
+}
+
+void mean_var(const View& x, Axes reduced, const MeanVar& options) {
+  Problem problem("mean_var", x, reduced, options, Accept::kIntegersToo);
+  define(problem, options);
   problem.report_m2();
   problem.run();
+  const int64_t statistics = problem.statistics();
   double* const var = options.statistics.scale;
   for (int64_t i = 0; i < statistics && var; ++i) {
     // Nothing selected leaves 0; too little for the correction is not a number.

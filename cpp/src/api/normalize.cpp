@@ -1,7 +1,7 @@
+#include "api/operations.hpp"
 #include "api/prepared.hpp"
 
 namespace normfast {
-namespace {
 
 void define(Problem& problem, const Normalize& options) {
   problem.check_eps(options.eps);
@@ -12,8 +12,6 @@ void define(Problem& problem, const Normalize& options) {
   problem.rule.eps = options.eps;
   problem.select({options.where, View()});
 }
-
-}  // namespace
 
 void normalize(const View& x, Axes reduced, const Normalize& options) {
   Problem problem("normalize", x, reduced, options);
@@ -26,8 +24,7 @@ Prepared prepare(const View& x, Axes reduced, const Normalize& options) {
                   [](Problem& p, const View&, const Normalize& o) { define(p, o); });
 }
 
-void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options) {
-  Problem problem("weight_norm", v, ~channels, options, Accept::kFloats, "v");
+void define(Problem& problem, const View& v, const View& g, Axes channels) {
   problem.rule.divisor = Divisor::kL2;
   problem.rule.report = Report::kDivisor;
   if (g.ndim == v.ndim) {
@@ -42,6 +39,11 @@ void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& 
   } else {
     problem.weight("g", g, axes_of(channels, v.ndim));
   }
+}
+
+void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options) {
+  Problem problem("weight_norm", v, ~channels, options, Accept::kFloats, "v");
+  define(problem, v, g, channels);
   problem.run();
 }
 

@@ -1,0 +1,59 @@
+// Devices as the CUDA runtime shows them.
+#include <cuda_runtime.h>
+
+#include "cuda/run.hpp"
+#include "cuda/simt.hpp"
+
+namespace normfast::cuda {
+namespace {
+
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+// NORMFAST_CUDA_BUILT is CMake's list: "80-real;90".
+std::vector<std::string> built() {
+  std::vector<std::string> names;
+  const std::string list = NORMFAST_CUDA_BUILT ";";
+  for (std::size_t at = 0, end; (end = list.find(';', at)) != std::string::npos; at = end + 1) {
+    const std::string entry = list.substr(at, end - at), number = entry.substr(0, entry.find('-'));
+    if (number.empty()) continue;
+    if (entry.find("-virtual") == std::string::npos) names.push_back("sm_" + number);
+    if (entry.find("-real") == std::string::npos) names.push_back("compute_" + number);
+  }
+  return names;
+}
+
+}  // namespace
+
+OnDevice::OnDevice(int device) {
+  check(cudaGetDevice(&before_));
+  if (device != before_) check(cudaSetDevice(device));
+}
+
+OnDevice::~OnDevice() { cudaSetDevice(before_); }
+
+DeviceInfo device_info() {
+  DeviceInfo info;
+  info.emulated = false;
+  info.architectures = built();
+  int version = 0, count = 0;
+  if (cudaRuntimeGetVersion(&version) == cudaSuccess) info.runtime = version_text(version);
+  if (cudaDriverGetVersion(&version) == cudaSuccess && version > 0) {
+    info.driver = version_text(version);
+  }
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess) info.why = cudaGetErrorString(status);
+  if (status == cudaSuccess && count == 0) info.why = "no CUDA device";
+  for (int i = 0; i < count && status == cudaSuccess; ++i) {
+    cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
+    info.devices.push_back({properties.name,
+                            "sm_" + std::to_string(properties.major * 10 + properties.minor),
+                            static_cast<int64_t>(properties.totalGlobalMem)});
+  }
+  cudaGetLastError();  // it is told here, and not with the next call
+  return info;
+}
+
+}  // namespace normfast::cuda

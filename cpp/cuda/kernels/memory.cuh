@@ -1,0 +1,188 @@
+// Between memory and registers: elements of any type, by vectors of 16 bytes where they lie so.
+#pragma once
+
+#include "cuda/simt.hpp"
+#include "cuda/task.hpp"
+#ifdef NORMFAST_CUDA_EMULATED
+#include "simd/half.hpp"
+#endif
+
+namespace normfast::cuda {
+
+template <class T>
+inline constexpr int kVector = 16 / sizeof(T);  // elements
+
+#ifdef NORMFAST_CUDA_EMULATED
+
+template <class T>
+float widened(T value) {
+  if constexpr (sizeof(T) == 2) return to_float(value);
+  return static_cast<float>(value);
+}
+template <class T>
+T narrowed(float value) {
+  if constexpr (sizeof(T) == 2) return from_float<T>(value);
+  return static_cast<T>(value);
+}
+template <>
+inline float widened(Half value) {
+  return to_float(value);
+}
+template <>
+inline float widened(BFloat16 value) {
+  return to_float(value);
+}
+template <>
+inline Half narrowed<Half>(float value) {
+  return from_float<Half>(value);
+}
+template <>
+inline BFloat16 narrowed<BFloat16>(float value) {
+  return from_float<BFloat16>(value);
+}
+
+#else
+
+__device__ __forceinline__ float widened(float value) { return value; }
+__device__ __forceinline__ float widened(double value) { return static_cast<float>(value); }
+__device__ __forceinline__ float widened(Half value) {
+  float wide;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(value.bits));
+  return wide;
+}
+__device__ __forceinline__ float widened(BFloat16 value) {
+  return __uint_as_float(static_cast<uint32_t>(value.bits) << 16);
+}
+
+template <class T>
+__device__ __forceinline__ T narrowed(float value) {
+  return static_cast<T>(value);
+}
+template <>
+__device__ __forceinline__ Half narrowed<Half>(float value) {
+  Half narrow;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(narrow.bits) : "f"(value));
+  return narrow;
+}
+template <>
+__device__ __forceinline__ BFloat16 narrowed<BFloat16>(float value) {
+  BFloat16 narrow;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(narrow.bits) : "f"(value));
+  return narrow;
+}
+
+#endif
+
+// As much of an array as one instruction moves.
+template <int kBytes>
+struct Piece {
+  using Type = uint4;
+};
+template <>
+struct Piece<8> {
+  using Type = uint2;
+};
+
+// `kWidth` elements from `p`, which is aligned to as many, up to 16 bytes.
+template <class T, int kWidth>
+__device__ __forceinline__ void load(const T* p, float (&values)[kWidth]) {
+  if constexpr (kWidth == 1) {
+    values[0] = widened(*p);
+  } else {
+    constexpr int kBytes = kWidth * static_cast<int>(sizeof(T));
+    using P = typename Piece<kBytes>::Type;
+    constexpr int kPieces = kBytes / static_cast<int>(sizeof(P));
+    struct alignas(16) {
+      P pieces[kPieces];
+    } raw;
+#pragma unroll
+    for (int i = 0; i < kPieces; ++i) raw.pieces[i] = reinterpret_cast<const P*>(p)[i];
+    T elements[kWidth];
+    __builtin_memcpy(elements, &raw, sizeof elements);
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) values[i] = widened(elements[i]);
+  }
+}
+
+template <class T, int kWidth>
+__device__ __forceinline__ void store(T* p, const float (&values)[kWidth]) {
+  if constexpr (kWidth == 1) {
+    *p = narrowed<T>(values[0]);
+  } else {
+    constexpr int kBytes = kWidth * static_cast<int>(sizeof(T));
+    using P = typename Piece<kBytes>::Type;
+    constexpr int kPieces = kBytes / static_cast<int>(sizeof(P));
+    T elements[kWidth];
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) elements[i] = narrowed<T>(values[i]);
+    struct alignas(16) {
+      P pieces[kPieces];
+    } raw;
+    __builtin_memcpy(&raw, elements, sizeof elements);
+#pragma unroll
+    for (int i = 0; i < kPieces; ++i) reinterpret_cast<P*>(p)[i] = raw.pieces[i];
+  }
+}
+
+// The type of arrays beside x is a branch that all threads take alike, not a template.
+template <int kWidth>
+__device__ __forceinline__ void load(const char* data, DType type, int64_t index,
+                                     float (&values)[kWidth]) {
+  if (type == DType::kFloat32) {
+    load(reinterpret_cast<const float*>(data) + index, values);
+  } else if (type == DType::kFloat16) {
+    load(reinterpret_cast<const Half*>(data) + index, values);
+  } else if (type == DType::kBFloat16) {
+    load(reinterpret_cast<const BFloat16*>(data) + index, values);
+  } else {
+    load(reinterpret_cast<const double*>(data) + index, values);
+  }
+}
+
+template <int kWidth>
+__device__ __forceinline__ void store(char* data, DType type, int64_t index,
+                                      const float (&values)[kWidth]) {
+  if (type == DType::kFloat32) {
+    store(reinterpret_cast<float*>(data) + index, values);
+  } else if (type == DType::kFloat16) {
+    store(reinterpret_cast<Half*>(data) + index, values);
+  } else if (type == DType::kBFloat16) {
+    store(reinterpret_cast<BFloat16*>(data) + index, values);
+  } else {
+    store(reinterpret_cast<double*>(data) + index, values);
+  }
+}
+
+// A parameter's value for each of `kWidth` lanes from `lane` on; `start` is of_line of their line.
+template <int kWidth>
+__device__ __forceinline__ void look_up(const Lookup& p, int64_t start, int64_t lane,
+                                        float (&values)[kWidth]) {
+  if (p.aligned && p.per_lane == 1) {
+    load(p.data, p.type, start + p.of_lane(lane), values);
+  } else {
+    const bool one = p.per_lane % kWidth == 0;
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      if (i > 0 && one) {
+        values[i] = values[0];
+      } else {
+        float value[1];
+        load(p.data, p.type, start + p.of_lane(lane + i), value);
+        values[i] = value[0];
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) values[i] += p.offset;
+}
+
+// A known statistic, of which float64 may hold more.
+__device__ __forceinline__ double look_up_exact(const Lookup& p, int64_t line, int64_t lane) {
+  const int64_t index = p.of_line(line) + p.of_lane(lane);
+  if (p.type == DType::kFloat64) return reinterpret_cast<const double*>(p.data)[index];
+  float value[1];
+  load(p.data, p.type, index, value);
+  return value[0];
+}
+
+}  // namespace normfast::cuda

@@ -1,0 +1,37 @@
+// From a problem to a task: how x, its parameters and its statistics lie, and how the work is cut.
+// Pure: no device. Cuts depend on the sizes of a statistic, the element type and alignment alone,
+// so that what is around a statistic changes none of its bits.
+#pragma once
+
+#include "api/problem.hpp"
+#include "cuda/task.hpp"
+
+namespace normfast::cuda {
+
+inline constexpr int kBlock = 256;  // threads of a block of `partial` and `apply`
+inline constexpr int kFinalizeBlock = 128;
+inline constexpr int kTogether = 8;           // vectors a thread reduces together in `partial`
+inline constexpr int kValues = 32;            // values a thread holds of a row, at most
+inline constexpr int64_t kChunk = 16384;      // pieces: elements between merges,
+inline constexpr int64_t kMostChunks = 1024;  // or more, so that chunks are not more than these
+
+// Rows are read once, into registers: up to this length.
+inline constexpr int64_t kMostRow = 1024 * kValues;
+
+// How a row is held: `group` threads a row, `vectors` a thread, of `width` elements.
+struct RowCut {
+  int group, vectors, rows_per_block;
+};
+RowCut cut_row(int64_t count, int width);
+
+// Fills in how x, parameters and statistics lie, the form and the width. Throws ValueError where
+// arrays lie in another way.
+void lay_out(const Problem& problem, Task& task);
+
+// Blocks of each kernel, and what they work on.
+Grid cut_rows(Task& task, const RowCut& cut);
+Grid cut_partial(Task& task);
+Grid cut_finalize(Task& task);
+Grid cut_apply(Task& task);
+
+}  // namespace normfast::cuda
