@@ -1,5 +1,6 @@
 """Arrays of any library, streams, graphs, and what is said of arguments that do not fit."""
 
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -419,6 +420,15 @@ def test_the_code_of_the_page_runs(device: Device) -> None:
 
 
 # --- without a GPU
+
+
+@pytest.mark.parametrize("name", cuda.__all__)
+def test_the_arguments_are_those_of_the_cpu(name: str) -> None:
+    here, there = (inspect.signature(getattr(module, name)).parameters for module in (cuda, nf))
+    only_cpu = ("where", "sample_weight", "num_threads")
+    expected = {n: (p.kind, p.default) for n, p in there.items() if n not in only_cpu}
+    assert {n: (p.kind, p.default) for n, p in here.items() if n != "stream"} == expected
+    assert list(here) == [*expected, "stream"]
 
 
 def test_an_import_needs_neither_extension_nor_driver_nor_torch() -> None:
