@@ -70,6 +70,7 @@ class Arguments {
   void check_ndim(const char* name, int ndim) const {
     if (ndim > kMaxDims) refuse_ndim(name, ndim);
   }
+  [[noreturn]] void refuse_gpu(const char* name, py::handle array) const;
   [[noreturn]] void refuse_ndim(const char* name, int ndim) const;
   void dlpack_array(const char* name, py::handle object, View& view, const char* expected);
   bool is_integer(const char* name, py::handle object, int64_t& value) const;

@@ -8,6 +8,7 @@
 
 #include "arguments.hpp"
 #include "cuda/cuda.hpp"
+#include "dlpack.hpp"
 
 namespace normfast::python {
 namespace {
@@ -16,6 +17,8 @@ using Handle = py::handle;
 
 constexpr DType kTypes[] = {DType::kFloat32,  DType::kFloat64, DType::kFloat16,
                             DType::kBFloat16, DType::kInt64,   DType::kUInt8};
+
+constexpr const char* kExpected = "expected float32, float16 or bfloat16 (parameters: float64 too)";
 
 std::optional<DType> type_named(const std::string& name) {
   for (const DType type : kTypes) {
@@ -29,6 +32,13 @@ struct DeviceArray {
   View view;
 };
 
+void check_ndim(int ndim) {
+  if (ndim > kMaxDims) {
+    throw ValueError("an array of " + std::to_string(ndim) + " dimensions, at most " +
+                     std::to_string(kMaxDims) + " are supported");
+  }
+}
+
 DeviceArray make_array(py::object owner, std::uintptr_t pointer, const std::string& dtype,
                        const std::vector<int64_t>& shape, const std::vector<int64_t>& strides,
                        bool writable) {
@@ -36,14 +46,10 @@ DeviceArray make_array(py::object owner, std::uintptr_t pointer, const std::stri
   View& view = array.view;
   const std::optional<DType> type = type_named(dtype);
   if (!type) {
-    throw TypeError("an array of dtype " + dtype +
-                    ", expected float32, float16 or bfloat16 (parameters: float64 too)");
+    throw TypeError("an array of dtype " + dtype + ", " + kExpected);
   }
   if (shape.size() != strides.size()) throw ValueError("an array's shape and strides differ");
-  if (shape.size() > kMaxDims) {
-    throw ValueError("an array of " + std::to_string(shape.size()) + " dimensions, at most " +
-                     std::to_string(kMaxDims) + " are supported");
-  }
+  check_ndim(static_cast<int>(shape.size()));
   view.data = reinterpret_cast<void*>(pointer);
   view.dtype = *type;
   view.writable = writable;
@@ -54,6 +60,33 @@ DeviceArray make_array(py::object owner, std::uintptr_t pointer, const std::stri
     if (view.shape[i] < 0) throw ValueError("an array's shape has a negative size");
   }
   return array;
+}
+
+// The device too. The capsule may go: its owner keeps the memory.
+std::pair<DeviceArray, int> from_dlpack(py::object owner, Handle capsule) {
+  bool writable;
+  const dlpack::Tensor* const tensor = dlpack::tensor_in(capsule, writable);
+  if (!tensor || !dlpack::is_gpu(tensor->device.type)) {
+    throw TypeError("an array whose DLPack capsule is of an unknown version or no GPU's");
+  }
+  const std::optional<DType> type = dlpack::type_of(tensor->dtype);
+  if (!type || std::find(std::begin(kTypes), std::end(kTypes), *type) == std::end(kTypes)) {
+    throw TypeError("an array of another dtype, " + std::string(kExpected));
+  }
+  check_ndim(tensor->ndim);
+  DeviceArray array{std::move(owner), {}};
+  dlpack::fill_view(*tensor, *type, array.view);
+  // jax counts on its arrays never to change, but does not say so.
+  array.view.writable = writable && type_name(array.owner).rfind("jax", 0) != 0;
+  return {std::move(array), tensor->device.id};
+}
+
+int device_of(std::uintptr_t pointer) {
+  return cuda::device_of(reinterpret_cast<const void*>(pointer));
+}
+
+void wait(int device, std::uintptr_t stream, std::uintptr_t other) {
+  cuda::wait(device, reinterpret_cast<void*>(stream), reinterpret_cast<void*>(other));
 }
 
 py::tuple sizes(const int64_t* values, int n) {
@@ -411,6 +444,9 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
       .def_property_readonly("shape", shape)
       .def_property_readonly("strides", strides)
       .def_property_readonly("writable", [](const nf::DeviceArray& a) { return a.view.writable; });
+  m.def("from_dlpack", nf::from_dlpack, py::arg("owner"), py::arg("capsule"));
+  m.def("device_of", nf::device_of, py::arg("pointer"));
+  m.def("wait", nf::wait, py::arg("device"), py::arg("stream"), py::arg("other"));
   py::class_<nf::DeviceLaunch>(m, "Launch", py::is_final())
       .def(py::init<int, std::uintptr_t, py::object>(), py::arg("device"), py::arg("stream"),
            py::arg("empty"));

@@ -60,6 +60,6 @@ endif()
 
 if(NORMFAST_CUDA_BUILT AND NORMFAST_PYTHON)
   normfast_python_module(_cuda
-    bindings/arguments.cpp bindings/buffers.cpp bindings/cuda_module.cpp)
+    bindings/arguments.cpp bindings/buffers.cpp bindings/cuda_module.cpp bindings/dlpack.cpp)
   target_link_libraries(_cuda PRIVATE normfast_cuda)
 endif()

@@ -57,4 +57,10 @@ struct DeviceInfo {
 
 DeviceInfo device_info();
 
+// Makes a stream wait for what is queued on another; nothing waits here.
+void wait(int device, void* stream, void* other);
+
+// The GPU that memory is of; -1: none.
+int device_of(const void* memory);
+
 }  // namespace normfast::cuda

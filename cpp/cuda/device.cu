@@ -56,4 +56,27 @@ DeviceInfo device_info() {
   return info;
 }
 
+void wait(int device, void* stream, void* other) {
+  const OnDevice on_device(device);
+  cudaEvent_t event;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  cudaError_t status = cudaEventRecord(event, static_cast<cudaStream_t>(other));
+  if (status == cudaSuccess) {
+    status = cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), event, 0);
+  }
+  cudaEventDestroy(event);  // once it has come
+  check(status);
+}
+
+int device_of(const void* memory) {
+  cudaPointerAttributes attributes;
+  if (cudaPointerGetAttributes(&attributes, memory) != cudaSuccess) {
+    cudaGetLastError();
+    return -1;
+  }
+  const bool is_gpus = attributes.type == cudaMemoryTypeDevice ||  //
+                       attributes.type == cudaMemoryTypeManaged;
+  return is_gpus ? attributes.device : -1;
+}
+
 }  // namespace normfast::cuda

@@ -60,6 +60,15 @@ class Array:
 # freed in the order of the stream).
 _Empty: TypeAlias = Callable[[tuple[int, ...], tuple[int, ...], str], Array]
 
+# What a capsule shows, whose owner keeps the memory, and its device.
+def from_dlpack(owner: Any, capsule: Any) -> tuple[Array, int]: ...
+
+# The GPU that memory is of; -1: none.
+def device_of(pointer: int) -> int: ...
+
+# Makes a stream wait for what is queued on another; nothing waits here.
+def wait(device: int, stream: int, other: int) -> None: ...
+
 # Where a call runs: a device, its stream (cudaStream_t as an int) and its allocator.
 @final
 class Launch:
@@ -73,7 +82,7 @@ def mean_var(
 def layer_norm(
     launch: Launch,
     x: Array,
-    normalized_shape: _Axes | None,
+    normalized_shape: int | Sequence[int] | None,
     weight: Array | None,
     bias: Array | None,
     eps: float,
@@ -87,7 +96,7 @@ def layer_norm(
 def rms_norm(
     launch: Launch,
     x: Array,
-    normalized_shape: _Axes | None,
+    normalized_shape: int | Sequence[int] | None,
     weight: Array | None,
     eps: float | None,
     axis: _Axes | None,

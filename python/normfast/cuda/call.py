@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normfast.cuda import extension
-from normfast.cuda.libraries import OTHERS, Library, OnCPU, Unfit, library_of
+from normfast.cuda.libraries import OTHERS, Library, NoMemory, OnCPU, Unfit, library_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,16 +97,18 @@ class Call:
 
     def empty(self, shape: tuple[int, ...], strides: Sequence[int], dtype: str) -> Array:
         """New memory of x's library, its axes in the order of the strides."""
+        order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+        sizes = tuple(shape[axis] for axis in order)
         try:
-            order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
-            if order == list(range(len(shape))):
-                array = self.library.empty(self.like, shape, dtype)
-            else:
-                array = self.library.empty(self.like, tuple(shape[a] for a in order), dtype)
-                array = self.library.permuted(array, [order.index(a) for a in range(len(shape))])
+            array = self.library.empty(self.like, sizes, dtype)
+            if order != sorted(order):
+                array = self.library.permuted(array, [order.index(axis) for axis in sorted(order)])
+            shown, _ = self.library.show(array, self.stream)
+            if not shown.writable:
+                raise NoMemory
         except Unfit as error:
             raise TypeError(self.unfit("x", self.like, error)) from None
-        return self.library.show(array, self.stream)[0]
+        return shown
 
     def unfit(self, name: str, array: Any, why: Unfit) -> str:
         """The sentence of an array that cannot be taken."""

@@ -15,7 +15,7 @@ from normfast.cuda import extension
 if TYPE_CHECKING:
     from normfast._cuda import Array
 
-__all__ = ["OTHERS", "Library", "OnCPU", "Unfit", "library_of"]
+__all__ = ["OTHERS", "Library", "NoMemory", "OnCPU", "Unfit", "library_of"]
 
 CPU_KIND, CUDA_KINDS = 1, (2, 13)  # DLPack's kDLCPU; kDLCUDA, kDLCUDAManaged
 DEFAULT_STREAM = 1  # as CUDA, DLPack and __cuda_array_interface__ number the legacy default stream
@@ -30,6 +30,16 @@ class OnCPU(Unfit):
 
     def __init__(self) -> None:
         super().__init__("in the CPU's memory, expected a GPU's")
+
+
+class NoMemory(Unfit):
+    """An array whose library gives none that can be written into."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "whose library gives no memory to write into: give out=; where statistics or work "
+            "space are needed, a view of it as a torch tensor or CuPy array (DLPack makes them)"
+        )
 
 
 class Library(ABC):
@@ -179,10 +189,6 @@ class Others(Library):
             why = str(error).partition("\n")[0]
             raise Unfit(f"that does not show its memory: {why}") from None
         shown, device = extension.from_dlpack(array, capsule)
-        if is_immutable(array):
-            shown = extension.Array(
-                (array, shown), shown.pointer, shown.dtype, shown.shape, shown.strides, False
-            )
         return shown, device
 
     def show_interface(
@@ -205,27 +211,18 @@ class Others(Library):
         own = interface.get("stream")
         if device is not None and own is not None and own != stream:
             extension.wait(device, stream, own)
-        writable = not (read_only or is_immutable(array))
-        shown = extension.Array(array, pointer, dtype.name, shape, strides, writable)
+        shown = extension.Array(array, pointer, dtype.name, shape, strides, not read_only)
         return shown, device
 
     def empty(self, like: Any, shape: tuple[int, ...], dtype: str) -> Any:
-        if not hasattr(like, "__array_namespace__") or is_immutable(like):
-            raise Unfit(
-                "whose library gives no memory to write into: give out=; statistics and work "
-                "space take a view of it as a torch tensor or CuPy array (from_dlpack, asarray)"
-            )
+        if not hasattr(like, "__array_namespace__"):
+            raise NoMemory
         xp = like.__array_namespace__()
         same = getattr(like.dtype, "name", str(like.dtype)) == dtype
         return xp.empty(shape, dtype=like.dtype if same else getattr(xp, dtype), device=like.device)
 
     def permuted(self, array: Any, axes: Sequence[int]) -> Any:
         return array.__array_namespace__().permute_dims(array, tuple(axes))
-
-
-def is_immutable(array: Any) -> bool:
-    """Whether nobody may write into it: jax counts on that, but does not say so."""
-    return type(array).__module__.partition(".")[0] in ("jax", "jaxlib")
 
 
 OTHERS = Others()
