@@ -1,5 +1,9 @@
 """The GPU, or a build that emulates one; without either, every test is skipped and says why."""
 
+import warnings
+from importlib import import_module
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from devices import Device
@@ -7,6 +11,9 @@ from devices import Device
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "small: few enough launches for compute-sanitizer")
+
+
+LIBRARIES = ("torch", "cupy")
 
 
 def find() -> Device | str:
@@ -18,13 +25,14 @@ def find() -> Device | str:
     info = _cuda.info()
     if not info["devices"]:
         return f"no GPU: {info['why']}"
-    try:
-        import torch
-    except ImportError:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what others warn of when they are imported
+        torch, cupy = (import_module(name) if find_spec(name) else None for name in LIBRARIES)
+    if torch is None:
         return "torch is not installed, which makes the arrays"
     if not (info["emulated"] or torch.cuda.is_available()):
         return "this build of torch has no CUDA"
-    return Device(torch, info["emulated"])
+    return Device(torch, None if info["emulated"] else cupy, info["emulated"])
 
 
 FOUND = find()

@@ -15,9 +15,10 @@ CUDA = 2  # DLPack's number
 
 @dataclass(frozen=True)
 class Device:
-    """Where the tests run. ``emulated``: there are no streams and no graphs."""
+    """Where the tests run. ``emulated``: there are no streams and no graphs. CuPy may be None."""
 
     torch: Any
+    cupy: Any
     emulated: bool
 
     @property

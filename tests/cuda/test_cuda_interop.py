@@ -155,9 +155,10 @@ def test_read_only_memory_is_not_written(device: Device) -> None:
 def test_the_producer_is_told_the_stream(device: Device) -> None:
     thing = WithDLPack(device.put(X))
     out = WithInterface(device.put(np.zeros_like(X)))
+    other = 2 if device.emulated else device.torch.cuda.Stream().cuda_stream
     cuda.layer_norm(thing, out=out)
-    cuda.layer_norm(thing, out=out, stream=2)
-    assert thing.streams == [1, 2]
+    cuda.layer_norm(thing, out=out, stream=other)
+    assert thing.streams == [1, other]
 
 
 def test_the_stream_of_an_array_is_waited_for(
@@ -263,17 +264,19 @@ def test_a_graph_updates_running_statistics_at_each_replay(gpu: Device) -> None:
 
 
 def test_cupy_arrays_give_cupy_arrays_on_cupys_stream(gpu: Device) -> None:
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-    assert not gpu.emulated
-    with cupy.cuda.Stream(non_blocking=True) as stream:
-        x = cupy.asarray(X)
-        y, _, rstd = cuda.layer_norm(x, return_stats=True)
-        assert isinstance(y, cupy.ndarray)
+    if gpu.cupy is None:
+        pytest.skip("CuPy is not installed")
+    images = drawn((3, 7, 9, 12), np.float32)
+    with gpu.cupy.cuda.Stream(non_blocking=True) as stream:
+        y, _, rstd = cuda.layer_norm(gpu.cupy.asarray(X), return_stats=True)
+        assert isinstance(y, gpu.cupy.ndarray)
         assert rstd.dtype == np.float64
-        turned = cuda.group_norm(cupy.asfortranarray(x), 7, channel_axis=1)
-        assert turned.strides == cupy.asfortranarray(x).strides
+        turned = gpu.cupy.asarray(images).transpose(0, 3, 1, 2)
+        z = cuda.group_norm(turned, 4)
+        assert z.strides == turned.strides
         stream.synchronize()
-    assert_promised(cupy.asnumpy(y), ref.layer_norm(X))
+    assert_promised(gpu.cupy.asnumpy(y), ref.layer_norm(X))
+    assert_promised(gpu.cupy.asnumpy(z), ref.group_norm(images.transpose(0, 3, 1, 2), 4))
 
 
 # --- what does not fit
