@@ -19,22 +19,20 @@ template <class T, int kWidth>
 void forward_rows(Task& task, void* stream) {
   const RowCut cut = cut_row(task.shape.run, kWidth);
   if constexpr (kWidth == 1) {
-    if (cut.vectors == 16) return forward_row<T, kWidth, 16>(task, cut, stream);
-    if (cut.vectors == 32) return forward_row<T, kWidth, 32>(task, cut, stream);
+    if (cut.vectors == 4) return forward_row<T, kWidth, 4>(task, cut, stream);
   } else {
-    if (cut.vectors == 2) return forward_row<T, kWidth, 2>(task, cut, stream);
+    if (cut.vectors == 1) return forward_row<T, kWidth, 1>(task, cut, stream);
   }
   if constexpr (kWidth == 4) {
-    if (cut.vectors == 8) return forward_row<T, kWidth, 8>(task, cut, stream);
+    if (cut.vectors == 2) return forward_row<T, kWidth, 2>(task, cut, stream);
   }
-  if (cut.vectors == 1) return forward_row<T, kWidth, 1>(task, cut, stream);
-  forward_row<T, kWidth, 4>(task, cut, stream);
+  forward_row<T, kWidth, kValues / kWidth>(task, cut, stream);
 }
 
 template <class T, int kWidth>
 void forward_parts(Task& task, void* stream) {
   if (!task.known()) queue(partial<T, kWidth>, cut_partial(task), task, stream);
-  if (!task.known() || task.reports()) queue_finalize(task, stream);
+  if (task.maps || task.reports()) queue_finalize(task, stream);
   if (task.y.data) queue(apply<T, kWidth>, cut_apply(task), task, stream);
 }
 

@@ -23,6 +23,10 @@ struct Order {
 void check_dense(const Problem& problem, const Order& order, Operand operand, const Array& array,
                  const char* name) {
   if (!array.data) return;
+  if (array.type == DType::kFloat64) {
+    problem.fail_type(std::string(name) +
+                      " is float64, expected float32, float16 or bfloat16 on a GPU");
+  }
   int64_t step = array.unit();
   bool aligned = reinterpret_cast<uintptr_t>(array.data) % static_cast<uintptr_t>(step) == 0;
   for (int i = order.n; i-- > 0 && aligned;) {
@@ -68,8 +72,7 @@ Lookup lookup_of(const Problem& problem, const Order& order, const Shape& shape,
   if (!parameter.data) return lookup;
   int64_t steps[kMaxDims + 1];
   problem.lay_out(parameter, steps);
-  lookup.data = parameter.data;
-  lookup.type = parameter.type;
+  lookup.array = {const_cast<char*>(parameter.data), parameter.type};
   lookup.offset = static_cast<float>(parameter.offset);
   // Its axes lie side by side in x's memory, as they do in its own.
   const int64_t unit = size_of(parameter.type), lanes = shape.lanes();
@@ -99,8 +102,9 @@ Lookup lookup_of(const Problem& problem, const Order& order, const Shape& shape,
     lookup.step = lanes / inner;
     lookup.period = size / lookup.step;
   }
-  lookup.aligned = reinterpret_cast<uintptr_t>(lookup.data) % 16 == 0 && lookup.step % width == 0 &&
-                   lookup.wrap % width == 0;
+  lookup.vectors = lookup.per_lane == 1 && parameter.type != DType::kFloat64 &&
+                   reinterpret_cast<uintptr_t>(parameter.data) % 16 == 0 &&
+                   lookup.step % width == 0 && lookup.wrap % width == 0;
   return lookup;
 }
 
@@ -149,25 +153,14 @@ int power_of_two_from(int64_t n) {
 
 RowCut cut_row(int64_t count, int width) {
   const int64_t size = divide_up(count, width);
-  const int most = kValues / width;
-  // Where a warp does not hold a row, half of what a thread can hold, as long as the block is not
-  // too large: more blocks are better at hiding latency.
-  const bool in_warp = size <= 32 * most;
-  int vectors = most;
-  for (int v = size == 1 ? 1 : 2; in_warp && v < most; v *= 2) {
-    if (width == 1 && v != 4 && v != 1 && v != 16) continue;
-    if (size <= 32 * v) {
-      vectors = v;
-      break;
-    }
-  }
-  if (!in_warp && size <= 512 * (most / 2)) vectors = most / 2;
+  const int few = width == 1 ? 4 : 2;
+  int vectors = kValues / width;
+  if (size <= 32 * few) vectors = few;
+  if (size == 1 && width > 1) vectors = 1;
   const int64_t threads = divide_up(size, vectors);
-  if (in_warp) {
-    const int group = power_of_two_from(threads);
-    return {group, vectors, 128 / group};
-  }
-  return {static_cast<int>(divide_up(threads, 32) * 32), vectors, 1};
+  if (threads > 32) return {static_cast<int>(divide_up(threads, 32) * 32), vectors, 1};
+  const int group = power_of_two_from(threads);
+  return {group, vectors, kWarpRows / group};
 }
 
 void lay_out(const Problem& problem, Task& task) {
@@ -181,8 +174,7 @@ void lay_out(const Problem& problem, Task& task) {
     for (Lookup* known : {&task.mean, &task.scale}) {
       const Parameter& p =
           known == &task.mean ? problem.parameters().mean : problem.parameters().scale;
-      known->data = p.data;
-      known->type = p.type;
+      known->array = {const_cast<char*>(p.data), p.type};
     }
     return;
   }
@@ -230,7 +222,7 @@ Grid cut_partial(Task& task) {
   } else {
     tiles = divide_up(vectors, 32);
     task.across = static_cast<int>(divide_up(vectors, tiles));
-    cut(s.lines, kBlock / task.across * kTogether * 2);
+    cut(s.lines, kBlock / task.across * 16);
   }
   return {s.units * task.chunks * tiles, kBlock};
 }
@@ -245,7 +237,7 @@ Grid cut_apply(Task& task) {
   const Shape& s = task.shape;
   const int64_t vectors = s.lanes() / task.width, tiles = divide_up(vectors, kBlock);
   task.across = static_cast<int>(divide_up(vectors, tiles));
-  task.block_lines = kBlock / task.across * kTogether * 2;
+  task.block_lines = kBlock / task.across * 16;
   return {s.units * divide_up(s.lines, task.block_lines) * tiles, kBlock};
 }
 

@@ -8,12 +8,16 @@
 
 namespace normfast::cuda {
 
-inline constexpr int kBlock = 256;  // threads of a block of `partial` and `apply`
+inline constexpr int kBlock = 256;     // threads of a block of `partial` and `apply`
+inline constexpr int kWarpRows = 128;  // and of `row_forward`, where a warp or less holds a row
 inline constexpr int kFinalizeBlock = 128;
-inline constexpr int kTogether = 8;           // vectors a thread reduces together in `partial`
-inline constexpr int kValues = 32;            // values a thread holds of a row, at most
+inline constexpr int kValues = 16;            // values a thread holds of a row, at most
 inline constexpr int64_t kChunk = 16384;      // pieces: elements between merges,
 inline constexpr int64_t kMostChunks = 1024;  // or more, so that chunks are not more than these
+
+// Vectors that a thread of `partial` reduces together: more than one load has to be under way, and
+// all have to fit in registers.
+constexpr int together(int width) { return width == 8 ? 4 : 8; }
 
 // Rows are read once, into registers: up to this length.
 inline constexpr int64_t kMostRow = 1024 * kValues;

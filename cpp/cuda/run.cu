@@ -27,6 +27,12 @@ class Space {
   std::function<void(char*)> to_[3];
 };
 
+// Known statistics in float64 become maps first: they may say more than float32.
+bool needs_maps(const Task& task) {
+  if (!task.known()) return task.form != Form::kRow;
+  return task.mean.array.type == DType::kFloat64 || task.scale.array.type == DType::kFloat64;
+}
+
 }  // namespace
 
 void queue_finalize(Task& task, void* stream) { queue(finalize, cut_finalize(task), task, stream); }
@@ -46,8 +52,8 @@ void run(Task& task, const Launch& launch) {
   if (task.form != Form::kRow && !task.known()) {
     cut_partial(task);
     space.add(task.partials, s.units * task.chunks * task.partial_width());
-    if (task.y.data) space.add(task.maps, s.statistics());
   }
+  if (task.y.data && needs_maps(task)) space.add(task.maps, s.statistics());
   space.take(launch);
 
   if (task.x.type == DType::kFloat32) forward<float>(task, launch.stream);

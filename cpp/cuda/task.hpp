@@ -27,9 +27,8 @@ struct Shape {
 // `wrap`, if not 0) walk through it, and `step` entries on for each of `period` times `per_line`
 // lines (counted through all units).
 struct Lookup {
-  const char* data = nullptr;
-  DType type = DType::kFloat32;
-  bool aligned = false;  // whole vectors of it may be loaded
+  Array array;
+  bool vectors = false;  // each lane has its own, and they may be loaded by whole vectors
   float offset = 0;      // is added
   int64_t per_lane = 1, wrap = 0, per_line = 1, period = 1, step = 0;
 
@@ -112,7 +111,7 @@ struct Task {
   Moments* partials = nullptr;
   Map* maps = nullptr;
 
-  constexpr bool known() const { return scale.data != nullptr; }
+  constexpr bool known() const { return scale.array.data != nullptr; }
   constexpr bool in_pieces() const { return form == Form::kPieces; }
   constexpr bool reports() const { return out_mean || out_scale || out_moments; }
   // Partial moments a chunk.

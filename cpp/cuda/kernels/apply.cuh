@@ -6,69 +6,94 @@
 
 namespace normfast::cuda {
 
-// The map of one statistic that was given.
-__device__ inline Map known_map(const Task& task, int64_t line, int64_t lane) {
-  const double mean = look_up_exact(task.mean, line, lane);
-  float by;
-  if (task.scale.type == DType::kFloat64) {
-    const double scale = look_up_exact(task.scale, line, lane) + task.plus;
-    return make_map(mean, 0, reciprocal(task.root ? sqrt(scale) : scale));
+// Maps of the lanes of a vector, apart from `pre`: whether it is 1 for all of them.
+template <int kWidth>
+__device__ __forceinline__ bool load_maps(const Task& task, int64_t unit, int64_t lane,
+                                          float (&center)[kWidth], float (&scale)[kWidth],
+                                          float (&shift)[kWidth]) {
+  if (task.maps) {
+    bool in_range = true;
+    const int64_t run = task.shape.run;
+    int64_t at = quotient(lane, run), rest = lane - at * run;
+    const Map* maps = task.maps + unit * task.shape.groups + at;
+    Map map = *maps;
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      center[i] = map.center;
+      scale[i] = map.scale;
+      shift[i] = map.shift;
+      in_range &= map.pre == 1;
+      if (++rest < run || i + 1 == kWidth) continue;
+      rest = 0;
+      map = *++maps;
+    }
+    return in_range;
   }
-  by = static_cast<float>(look_up_exact(task.scale, line, lane)) + static_cast<float>(task.plus);
-  const float r = reciprocal(task.root ? sqrtf(by) : by), center = static_cast<float>(mean);
-  return {1, center, r, static_cast<float>(center - mean) * r};
+  look_up(task.mean, task.mean.of_line(unit * task.shape.lines), lane, center);
+  look_up(task.scale, task.scale.of_line(unit * task.shape.lines), lane, scale);
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) {
+    const float by = scale[i] + static_cast<float>(task.plus);
+    scale[i] = reciprocal(task.root ? sqrtf(by) : by);
+    shift[i] = -0.0f;
+  }
+  return true;
+}
+
+// Near the ends of float32's range x is first brought to its middle.
+template <class T>
+__device__ __forceinline__ void apply_exactly(const Task& task, int64_t unit, int64_t lane,
+                                              int width, int64_t line, int64_t last, int64_t step) {
+  const Shape& s = task.shape;
+#pragma unroll 1
+  for (; line < last; line += step) {
+#pragma unroll 1
+    for (int64_t l = lane; l < lane + width; ++l) {
+      apply_one<T>(task, task.maps[unit * s.groups + quotient(l, s.run)], unit * s.lines + line, l);
+    }
+  }
 }
 
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kBlock, 2) apply(const __grid_constant__ Task task) {
-  constexpr int kLines = kWidth == 8 ? 4 : kTogether;  // loaded before the first is used
+  constexpr int kLines = 4;  // loaded before the first is used
   const Shape& s = task.shape;
   const int64_t lanes = s.lanes();
   const int across = task.across, rows = kBlock / across;
   const int thread = static_cast<int>(threadIdx.x), row = thread / across;
   const int64_t tiles = divide_up(lanes / kWidth, across);
   const int64_t blocks = divide_up(s.lines, task.block_lines);
+  const bool weighs = task.weight.array.data, shifts = task.bias.array.data;
+  // Parameters that are the same for all lines of a unit become part of its maps.
+  const bool in_map = task.weight.step == 0 && task.bias.step == 0;
   if (row >= rows) return;  // there is no barrier here
   for (int64_t part = blockIdx.x; part < s.units * blocks * tiles; part += gridDim.x) {
     const int64_t tile = part % tiles, block = part / tiles % blocks, unit = part / tiles / blocks;
     const int64_t lane = (tile * across + thread % across) * kWidth;
     if (lane >= lanes) continue;
-    const int64_t before = unit * s.lines, first = block * task.block_lines;
-    const int64_t last = first + task.block_lines < s.lines ? first + task.block_lines : s.lines;
+    const int64_t before = unit * s.lines, first = block * task.block_lines + row;
+    const int64_t end = (block + 1) * task.block_lines, last = end < s.lines ? end : s.lines;
 
-    Map map[kWidth];
-    const bool one = s.run % kWidth == 0;  // statistic for the whole vector
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      if (i > 0 && one) {
-        map[i] = map[0];
-      } else if (task.known()) {
-        map[i] = known_map(task, before, lane + i);
-      } else {
-        map[i] = task.maps[unit * s.groups + quotient(lane + i, s.run)];
-      }
+    float center[kWidth], scale[kWidth], shift[kWidth], w[kWidth];
+    if (!load_maps(task, unit, lane, center, scale, shift)) {
+      apply_exactly<T>(task, unit, lane, kWidth, first, last, rows);
+      continue;
     }
-    // Parameters that are the same for all lines of the unit become part of the map.
-    const bool weighs = task.weight.data && task.weight.step == 0;
-    const bool shifts = task.bias.data && task.bias.step == 0;
-    float w[kWidth], b[kWidth];
-    if (weighs) {
+    if (weighs && in_map) {
       look_up(task.weight, 0, lane, w);
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {
-        map[i].scale *= w[i];
-        map[i].shift *= w[i];
+        scale[i] *= w[i];
+        shift[i] *= w[i];
       }
     }
-    const bool later = task.weight.data && !weighs;  // a weight a line, before any bias
-    if (shifts && !later) {
-      look_up(task.bias, 0, lane, b);
+    if (shifts && in_map) {
+      look_up(task.bias, 0, lane, w);
 #pragma unroll
-      for (int i = 0; i < kWidth; ++i) map[i].shift += b[i];
+      for (int i = 0; i < kWidth; ++i) shift[i] += w[i];
     }
-    const bool shifts_later = task.bias.data && (!shifts || later);
 
-    for (int64_t line = first + row; line < last; line += rows * kLines) {
+    for (int64_t line = first; line < last; line += rows * kLines) {
       float x[kLines][kWidth];
 #pragma unroll
       for (int j = 0; j < kLines; ++j) {
@@ -79,18 +104,18 @@ __global__ void __launch_bounds__(kBlock, 2) apply(const __grid_constant__ Task 
       for (int j = 0; j < kLines; ++j) {
         const int64_t at = line + j * rows, index = (before + at) * lanes + lane;
         if (at >= last) break;
-        if (task.sum.data) store(task.sum.data, task.sum.type, index, x[j]);
+        if (task.sum.data) store(task.sum, index, x[j]);
 #pragma unroll
-        for (int i = 0; i < kWidth; ++i) x[j][i] = mapped(map[i], x[j][i]);
-        if (later) {
+        for (int i = 0; i < kWidth; ++i) x[j][i] = fmaf(x[j][i] - center[i], scale[i], shift[i]);
+        if (weighs && !in_map) {
           look_up(task.weight, task.weight.of_line(before + at), lane, w);
 #pragma unroll
           for (int i = 0; i < kWidth; ++i) x[j][i] *= w[i];
         }
-        if (shifts_later) {
-          look_up(task.bias, task.bias.of_line(before + at), lane, b);
+        if (shifts && !in_map) {
+          look_up(task.bias, task.bias.of_line(before + at), lane, w);
 #pragma unroll
-          for (int i = 0; i < kWidth; ++i) x[j][i] += b[i];
+          for (int i = 0; i < kWidth; ++i) x[j][i] += w[i];
         }
         complete(task, index, x[j]);
       }

@@ -34,18 +34,17 @@ __global__ void __launch_bounds__(kFinalizeBlock) finalize(const __grid_constant
     double r = 1;
     if (task.known()) {
       const int64_t line = unit * s.lines, lane = at * s.run;
-      const double scale = look_up_exact(task.scale, line, lane) + task.plus;
-      m.mean = look_up_exact(task.mean, line, lane);
+      const double scale = exact_entry(task.scale, line, lane) + task.plus;
+      m.mean = exact_entry(task.mean, line, lane);
       r = reciprocal(task.root ? sqrt(scale) : scale);
-      if (task.reported == Reported::kDivisor) {
-        if (task.out_mean) task.out_mean[task.places.of(number)] = m.mean;
-        if (task.out_scale) task.out_scale[task.places.of(number)] = scale;
-        continue;
+      if (task.out_mean) task.out_mean[task.places.of(number)] = m.mean;
+      if (task.out_scale) {
+        task.out_scale[task.places.of(number)] = task.reported == Reported::kDivisor ? scale : r;
       }
-    } else if (m.count > 0) {
-      r = reciprocal(divisor(task.rule, m.m2, m.count, task.rule.eps));
+    } else {
+      if (m.count > 0) r = reciprocal(divisor(task.rule, m.m2, m.count, task.rule.eps));
+      report(task, number, m, r);
     }
-    report(task, number, m, r);
     if (task.maps) task.maps[number] = make_map(m.mean, m.mean_lo, r);
   }
 }
@@ -56,16 +55,12 @@ __global__ void __launch_bounds__(kFinalizeBlock) update(const __grid_constant__
   double momentum = running.momentum;
   if (running.cumulative) momentum = 1 / (static_cast<double>(*running.batches) + 1);
   const auto blend = [=](const Array& array, int64_t c, double value) {
-    float old[1];
-    load(array.data, array.type, c, old);
-    double before = old[0];
-    if (array.type == DType::kFloat64) before = reinterpret_cast<const double*>(array.data)[c];
-    const double now = (1 - momentum) * before + momentum * value;
+    const double now = (1 - momentum) * exact_entry(array, c) + momentum * value;
     if (array.type == DType::kFloat64) {
       reinterpret_cast<double*>(array.data)[c] = now;
     } else {
       const float rounded[1] = {static_cast<float>(now)};
-      store(array.data, array.type, c, rounded);
+      store(array, c, rounded);
     }
   };
   const int64_t step = int64_t{gridDim.x} * kFinalizeBlock;

@@ -42,7 +42,7 @@ __device__ inline Map make_map(double mean, double mean_lo, double r) {
 }
 
 // What the caller asked to know.
-__device__ inline void report(const Task& task, int64_t statistic, const Moments& m, double r) {
+__device__ __forceinline__ void report(const Task& task, int64_t statistic, Moments m, double r) {
   const int64_t place = task.places.of(statistic);
   if (task.out_mean) task.out_mean[place] = m.mean + m.mean_lo;
   if (task.out_moments) task.out_moments[place] = m;
@@ -53,10 +53,6 @@ __device__ inline void report(const Task& task, int64_t statistic, const Moments
     scale = m.count == 0 ? 0 : divisor<double>(task.rule, m.m2, m.count, 0);
   }
   task.out_scale[place] = scale;
-}
-
-__device__ __forceinline__ float mapped(const Map& map, float x) {
-  return fmaf(fmaf(x, map.pre, -map.center), map.scale, map.shift);
 }
 
 // Far on the negative side the product of x and what is nearly 0 is 0 also where x is -inf.
@@ -81,7 +77,7 @@ template <int kWidth>
 __device__ __forceinline__ void complete(const Task& task, int64_t index, float (&y)[kWidth]) {
   if (task.addend.data && !task.residual) {
     float add[kWidth];
-    load(task.addend.data, task.addend.type, index, add);
+    load(task.addend, index, add);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) y[i] += add[i];
   }
@@ -92,7 +88,7 @@ __device__ __forceinline__ void complete(const Task& task, int64_t index, float 
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) y[i] = activated(task.activation, y[i]);
   }
-  store(task.y.data, task.y.type, index, y);
+  store(task.y, index, y);
 }
 
 // x, or with a residual their sum.
@@ -101,10 +97,24 @@ __device__ __forceinline__ void load_x(const Task& task, int64_t index, float (&
   load(reinterpret_cast<const T*>(task.x.data) + index, x);
   if (task.residual) {
     float residual[kWidth];
-    load(task.addend.data, task.addend.type, index, residual);
+    load(task.addend, index, residual);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) x[i] += residual[i];
   }
+}
+
+// One element, by a map that may be any and parameters wherever they are.
+template <class T>
+__device__ __forceinline__ void apply_one(const Task& task, const Map& map, int64_t line,
+                                          int64_t lane) {
+  const int64_t index = line * task.shape.lanes() + lane;
+  float x[1];
+  load_x<T>(task, index, x);
+  if (task.sum.data) store(task.sum, index, x);
+  float y[1] = {fmaf(fmaf(x[0], map.pre, -map.center), map.scale, map.shift)};
+  if (task.weight.array.data) y[0] *= entry(task.weight, line, lane);
+  if (task.bias.array.data) y[0] += entry(task.bias, line, lane);
+  complete(task, index, y);
 }
 
 }  // namespace normfast::cuda

@@ -124,65 +124,73 @@ __device__ __forceinline__ void store(T* p, const float (&values)[kWidth]) {
   }
 }
 
-// The type of arrays beside x is a branch that all threads take alike, not a template.
+// Arrays beside x: their type is a branch that all threads take alike, not a template.
 template <int kWidth>
-__device__ __forceinline__ void load(const char* data, DType type, int64_t index,
-                                     float (&values)[kWidth]) {
-  if (type == DType::kFloat32) {
-    load(reinterpret_cast<const float*>(data) + index, values);
-  } else if (type == DType::kFloat16) {
-    load(reinterpret_cast<const Half*>(data) + index, values);
-  } else if (type == DType::kBFloat16) {
-    load(reinterpret_cast<const BFloat16*>(data) + index, values);
+__device__ __forceinline__ void load(const Array& array, int64_t index, float (&values)[kWidth]) {
+  if (array.type == DType::kFloat32) {
+    load(reinterpret_cast<const float*>(array.data) + index, values);
+  } else if (array.type == DType::kFloat16) {
+    load(reinterpret_cast<const Half*>(array.data) + index, values);
   } else {
-    load(reinterpret_cast<const double*>(data) + index, values);
+    load(reinterpret_cast<const BFloat16*>(array.data) + index, values);
   }
 }
 
 template <int kWidth>
-__device__ __forceinline__ void store(char* data, DType type, int64_t index,
+__device__ __forceinline__ void store(const Array& array, int64_t index,
                                       const float (&values)[kWidth]) {
-  if (type == DType::kFloat32) {
-    store(reinterpret_cast<float*>(data) + index, values);
-  } else if (type == DType::kFloat16) {
-    store(reinterpret_cast<Half*>(data) + index, values);
-  } else if (type == DType::kBFloat16) {
-    store(reinterpret_cast<BFloat16*>(data) + index, values);
+  if (array.type == DType::kFloat32) {
+    store(reinterpret_cast<float*>(array.data) + index, values);
+  } else if (array.type == DType::kFloat16) {
+    store(reinterpret_cast<Half*>(array.data) + index, values);
   } else {
-    store(reinterpret_cast<double*>(data) + index, values);
+    store(reinterpret_cast<BFloat16*>(array.data) + index, values);
   }
 }
 
-// A parameter's value for each of `kWidth` lanes from `lane` on; `start` is of_line of their line.
-template <int kWidth>
-__device__ __forceinline__ void look_up(const Lookup& p, int64_t start, int64_t lane,
+// One entry of a parameter, of which float64 may hold more than float32 does.
+__device__ __forceinline__ float entry(const Array& array, int64_t index) {
+  if (array.type == DType::kFloat64) {
+    return static_cast<float>(reinterpret_cast<const double*>(array.data)[index]);
+  }
+  float value[1];
+  load(array, index, value);
+  return value[0];
+}
+__device__ __forceinline__ double exact_entry(const Array& array, int64_t index) {
+  if (array.type == DType::kFloat64) return reinterpret_cast<const double*>(array.data)[index];
+  return entry(array, index);
+}
+
+__device__ inline float entry(const Lookup& p, int64_t line, int64_t lane) {
+  return entry(p.array, p.of_line(line) + p.of_lane(lane)) + p.offset;
+}
+__device__ inline double exact_entry(const Lookup& p, int64_t line, int64_t lane) {
+  return exact_entry(p.array, p.of_line(line) + p.of_lane(lane));
+}
+
+// A parameter's entries for `kWidth` lanes from `lane` on; `start` is of_line of their line. Lanes
+// are of 32 bits where the index is.
+template <int kWidth, class Index>
+__device__ __forceinline__ void look_up(const Lookup& p, int64_t start, Index lane,
                                         float (&values)[kWidth]) {
-  if (p.aligned && p.per_lane == 1) {
-    load(p.data, p.type, start + p.of_lane(lane), values);
+  if (p.vectors) {
+    load(p.array, start + (p.wrap == 0 ? lane : lane % static_cast<Index>(p.wrap)), values);
   } else {
-    const bool one = p.per_lane % kWidth == 0;
+    // One division for all: the lanes are neighbours.
+    const Index each = static_cast<Index>(p.per_lane), wrap = static_cast<Index>(p.wrap);
+    Index at = lane / each, rest = lane - at * each;
+    if (wrap != 0) at %= wrap;
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
-      if (i > 0 && one) {
-        values[i] = values[0];
-      } else {
-        float value[1];
-        load(p.data, p.type, start + p.of_lane(lane + i), value);
-        values[i] = value[0];
-      }
+      values[i] = i > 0 && rest > 0 ? values[i - 1] : entry(p.array, start + at);
+      if (++rest < each) continue;
+      rest = 0;
+      if (++at == wrap) at = 0;
     }
   }
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) values[i] += p.offset;
-}
-
-// A known statistic, of which float64 may hold more.
-__device__ __forceinline__ double look_up_exact(const Lookup& p, int64_t line, int64_t lane) {
-  const int64_t index = p.of_line(line) + p.of_lane(lane);
-  if (p.type == DType::kFloat64) return reinterpret_cast<const double*>(p.data)[index];
-  float value[1];
-  load(p.data, p.type, index, value);
-  return value[0];
 }
 
 }  // namespace normfast::cuda

@@ -9,13 +9,12 @@ namespace normfast::cuda {
 
 // What a block reduces: vectors, each in a thread's column of vectors. The i-th of a thread lies at
 // index(i), where has(i).
-template <int kWidth>
 struct Stretch {
   const Task& task;
-  int64_t unit, group;  // pieces: of one statistic; lanes: the first of the thread is
-  int64_t lane;         // this one,
-  int64_t first, last;  // of these lines; pieces: elements of the sequence
-  int64_t start, step;  // the thread's first line or element; between its vectors
+  int64_t unit, chunk, group;   // pieces: of one statistic; lanes: the first of the thread is
+  int64_t lane;                 // this one,
+  int64_t first, last = 0;      // of these lines; pieces: elements of the sequence
+  int64_t start = 0, step = 0;  // the thread's first line or element; between its vectors
 
   __device__ __forceinline__ bool has(int64_t i) const {
     return lane < task.shape.lanes() && start + i * step < last;
@@ -30,12 +29,10 @@ struct Stretch {
 };
 
 // Vectors are reduced together in registers, about their own mean, then merged.
-template <class Real, class T, int kWidth>
-__device__ __forceinline__ void reduce(const Stretch<kWidth>& stretch,
-                                       Sums<Real> (&total)[kWidth]) {
-  constexpr int kMost = sizeof(Real) == sizeof(float) ? kTogether : 1;
+template <class T, int kWidth>
+__device__ __forceinline__ void reduce(const Stretch& stretch, Sums<float> (&total)[kWidth]) {
+  constexpr int kMost = together(kWidth);
   const Task& task = stretch.task;
-  const Reduction reduction = task.reduction;
 #pragma unroll
   for (int k = 0; k < kWidth; ++k) total[k] = {0, 0, 0, 0};
   for (int64_t i = 0; stretch.has(i); i += kMost) {
@@ -51,76 +48,105 @@ __device__ __forceinline__ void reduce(const Stretch<kWidth>& stretch,
       load_x<T>(task, stretch.index(i + j), x[j]);
       ++number;
     }
-    const Real count = static_cast<Real>(number), share = 1 / count;
+    const float count = static_cast<float>(number), share = 1 / count;
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
-      Sums<Real> part = {count, 0, 0, 0};
-      if (reduction == Reduction::kMoments) {
-        Real sum = 0, rest = 0;
+      Sums<float> part = {count, 0, 0, 0};
+      if (task.reduction == Reduction::kMoments) {
+        float sum = 0, rest = 0;
 #pragma unroll
-        for (int j = 0; j < kMost; ++j) sum += static_cast<Real>(x[j][k]);
+        for (int j = 0; j < kMost; ++j) sum += x[j][k];
         part.mean = sum * share;
 #pragma unroll
         for (int j = 0; j < kMost; ++j) {
-          const Real d = has[j] ? static_cast<Real>(x[j][k]) - part.mean : 0;
+          const float d = has[j] ? x[j][k] - part.mean : 0;
           rest += d;
-          part.m2 = fma(d, d, part.m2);
+          part.m2 = fmaf(d, d, part.m2);
         }
         part.mean_lo = rest * share;
-        part.m2 = fma(-rest, part.mean_lo, part.m2);
+        part.m2 = fmaf(-rest, part.mean_lo, part.m2);
       } else {
+        const bool squares = task.reduction == Reduction::kSquares;
+        const bool largest = task.reduction == Reduction::kMaximum;
 #pragma unroll
         for (int j = 0; j < kMost; ++j) {
-          const Real value = static_cast<Real>(x[j][k]), size = value < 0 ? -value : value;
-          if (reduction == Reduction::kSquares) part.m2 = fma(value, value, part.m2);
-          if (reduction == Reduction::kMagnitudes) part.m2 += size;
-          if (reduction == Reduction::kMaximum) part.m2 = larger_magnitude(part.m2, size);
+          const float size = fabsf(x[j][k]);
+          part.m2 = squares   ? fmaf(size, size, part.m2)
+                    : largest ? larger_magnitude(part.m2, size)
+                              : part.m2 + size;
         }
       }
-      total[k] = merge(reduction, total[k], part);
+      total[k] = merge(task.reduction, total[k], part);
     }
   }
 }
 
-// Merges what the threads of one column of vectors have, and keeps it. Says whether all of it may
-// be trusted.
-template <class Real, int kWidth>
-__device__ __forceinline__ bool keep(const Stretch<kWidth>& stretch, Sums<Real> (&total)[kWidth],
-                                     Moments* partials, int64_t chunk) {
+// Merges what the threads of one column of vectors have, and keeps it as the Moments of a lane, or
+// in pieces of a group. Says whether they may be trusted.
+template <class Real>
+__device__ __forceinline__ bool keep(const Stretch& stretch, const Sums<Real>& total,
+                                     int64_t lane) {
   __shared__ Sums<Real> sums[kBlock];
   const Task& task = stretch.task;
-  const Reduction reduction = task.reduction;
-  const int across = task.across, rows = kBlock / across;
+  const int across = task.across;
   const int thread = static_cast<int>(threadIdx.x), row = thread / across;
+  __syncthreads();  // what was kept before has been read
+  sums[thread] = total;
+  for (int rows = kBlock / across; rows > 1;) {
+    const int half = (rows + 1) / 2;
+    __syncthreads();
+    if (row < rows - half) {
+      sums[thread] = merge(task.reduction, sums[thread], sums[thread + half * across]);
+    }
+    rows = half;
+  }
   const int64_t width = task.partial_width();
-  if (task.in_pieces()) {
+  if (row > 0 || lane >= width) return true;
+  const Sums<Real> m = sums[thread];
+  task.partials[(stretch.unit * task.chunks + stretch.chunk) * width + lane] = {
+      static_cast<double>(m.count), static_cast<double>(m.mean), static_cast<double>(m.mean_lo),
+      static_cast<double>(m.m2)};
+  const bool squares = task.reduction <= Reduction::kSquares;
+  return m.m2 - m.m2 == 0 && (!squares || m.m2 >= task.tiny * m.count);
+}
+
+template <int kWidth>
+__device__ __forceinline__ bool keep_all(const Stretch& stretch, Sums<float> (&total)[kWidth]) {
+  if (stretch.task.in_pieces()) {
 #pragma unroll
-    for (int k = 1; k < kWidth; ++k) total[0] = merge(reduction, total[0], total[k]);
+    for (int k = 1; k < kWidth; ++k) {
+      total[0] = merge(stretch.task.reduction, total[0], total[k]);
+    }
+    return keep(stretch, total[0], stretch.group);
   }
   bool trusted = true;
 #pragma unroll
-  for (int k = 0; k < kWidth; ++k) {
-    if (k > 0 && task.in_pieces()) break;
-    __syncthreads();
-    sums[thread] = total[k];
-    for (int n = rows; n > 1;) {
-      const int half = (n + 1) / 2;
-      __syncthreads();
-      if (row < n - half) {
-        sums[thread] = merge(reduction, sums[thread], sums[thread + half * across]);
-      }
-      n = half;
-    }
-    const int64_t lane = task.in_pieces() ? stretch.group : stretch.lane + k;
-    if (row > 0 || lane >= width) continue;
-    const Sums<Real> m = sums[thread];
-    const bool squares = reduction == Reduction::kMoments || reduction == Reduction::kSquares;
-    trusted &= m.m2 - m.m2 == 0 && (!squares || m.m2 >= task.tiny * m.count);
-    partials[(stretch.unit * task.chunks + chunk) * width + lane] = {
-        static_cast<double>(m.count), static_cast<double>(m.mean), static_cast<double>(m.mean_lo),
-        static_cast<double>(m.m2)};
-  }
+  for (int k = 0; k < kWidth; ++k) trusted &= keep(stretch, total[k], stretch.lane + k);
   return trusted;
+}
+
+// Where float32 over- or underflowed: once more in float64, element by element.
+template <class T, int kWidth>
+__device__ __forceinline__ void reduce_exactly(const Stretch& stretch) {
+  const Task& task = stretch.task;
+  Sums<double> total = {0, 0, 0, 0};
+#pragma unroll 1
+  for (int k = 0; k < kWidth; ++k) {
+#pragma unroll 1
+    for (int64_t i = 0; stretch.has(i); ++i) {
+      float x[1];
+      load_x<T>(task, stretch.index(i) + k, x);
+      const double value = x[0], size = fabs(value);
+      Sums<double> one = {1, value, 0, 0};
+      if (task.reduction != Reduction::kMoments) {
+        one = {1, 0, 0, task.reduction == Reduction::kSquares ? size * size : size};
+      }
+      total = merge(task.reduction, total, one);
+    }
+    if (task.in_pieces() && k + 1 < kWidth) continue;
+    keep(stretch, total, task.in_pieces() ? stretch.group : stretch.lane + k);
+    total = {0, 0, 0, 0};
+  }
 }
 
 template <class T, int kWidth>
@@ -131,8 +157,7 @@ __global__ void __launch_bounds__(kBlock, 2) partial(const __grid_constant__ Tas
   const int64_t parts = s.units * task.chunks * tiles;
   for (int64_t part = blockIdx.x; part < parts; part += gridDim.x) {
     const int64_t tile = part % tiles, chunk = part / tiles % task.chunks;
-    Stretch<kWidth> stretch = {task, part / tiles / task.chunks, tile, 0, chunk * task.chunk, 0, 0,
-                               0};
+    Stretch stretch = {task, part / tiles / task.chunks, chunk, tile, 0, chunk * task.chunk};
     const int64_t end = task.in_pieces() ? s.count() : s.lines;
     stretch.last = stretch.first + task.chunk < end ? stretch.first + task.chunk : end;
     if (task.in_pieces()) {
@@ -145,13 +170,9 @@ __global__ void __launch_bounds__(kBlock, 2) partial(const __grid_constant__ Tas
       stretch.step = rows;
     }
     Sums<float> total[kWidth];
-    reduce<float, T>(stretch, total);
-    if (__syncthreads_or(!keep(stretch, total, task.partials, chunk))) {
-      // Float32 over- or underflowed: once more in float64.
-      Sums<double> exact[kWidth];
-      reduce<double, T>(stretch, exact);
-      keep(stretch, exact, task.partials, chunk);
-    }
+    reduce<T>(stretch, total);
+    const bool trusted = keep_all(stretch, total);
+    if (__syncthreads_or(!trusted)) reduce_exactly<T, kWidth>(stretch);
   }
 }
 
