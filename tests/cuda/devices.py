@@ -63,7 +63,13 @@ class WithInterface(Foreign):
 
     def __init__(self, tensor: Any, stream: int | None = None, **more: Any) -> None:
         super().__init__(tensor)
-        names = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "int64": "<i8"}
+        names = {
+            "float32": "<f4",
+            "float64": "<f8",
+            "float16": "<f2",
+            "int64": "<i8",
+            "uint8": "|u1",
+        }
         strides = tuple(step * tensor.element_size() for step in tensor.stride())
         self.__cuda_array_interface__ = {
             "shape": tuple(tensor.shape),
