@@ -211,6 +211,19 @@ class Tensors:
 
         return call
 
+    def liger(self, liger: Any) -> Callable[[Buffers], Any] | None:
+        """The call of Liger's functions, for what they do."""
+        weight, bias = (one.to(self.buffers[0].x.dtype) for one in (self.weight, self.bias))
+        match self.case.op, *self.case.options:
+            case ("layer_norm",):
+                return lambda b: liger.liger_layer_norm(b.x, weight, bias, 1e-5)
+            case ("rms_norm",):
+                return lambda b: liger.liger_rms_norm(b.x, weight, 1e-5, in_place=False)
+            case ("rms_norm", "residual"):
+                norm = partial(liger.liger_fused_add_rms_norm, in_place=False)
+                return lambda b: norm(b.x, b.second, weight, 1e-5)
+        return None
+
     def expected(self, b: Buffers) -> tuple[Any, ...]:
         """The results in float64, from the definition."""
         torch, case, options = self.torch, self.case, self.case.options

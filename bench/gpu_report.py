@@ -51,21 +51,20 @@ def group_rows(report: Report) -> Iterator[list[str]]:
         yield [group, str(len(shares)), f"{median:.2f}", f"{least:.2f}", *bounds, verdict]
 
 
-PEERS = ("torch", "torch without cuDNN", "torch.compile")
-
-
 def case_rows(report: Report) -> Iterator[list[str]]:
     """A row a case, under its class."""
     from normfast.cli.bench.report import duration, number, times
 
-    yield ["case", "time", "GB/s", "share", "error", *PEERS]
+    names = dict.fromkeys(name for result in report["cases"] for name in result["seconds"])
+    peers = [name for name in names if name not in ("normfast", "copy")]
+    yield ["case", "time", "GB/s", "share", "error", *peers]
     group = None
     for result in report["cases"]:
         if result["group"] != group:
             group = result["group"]
             yield [group]
         own = seconds(result, "normfast")
-        taken = [seconds(result, name) for name in PEERS]
+        taken = [seconds(result, name) for name in peers]
         yield [
             f"  {result['label']}",
             duration(own) + ("" if result["graph"]["normfast"] else " (no graph)"),

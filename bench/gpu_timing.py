@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ class Bench:
         self.device = "cpu" if args.emulated else "cuda"
         self.compile = args.compile and (args.emulated or find_spec("triton") is not None)
         self.end = time.monotonic() + args.seconds
+        self.liger = None
+        if not args.emulated and find_spec("liger_kernel") is not None:
+            with suppress(Exception):  # whatever it is that it lacks
+                self.liger = import_module("liger_kernel.transformers.functional")
         self.size = 1 << 16 if args.emulated else args.size << 20
         if not args.emulated:  # until its clocks are up
             pair = torch.ones(2, 1 << 26, device=self.device)
@@ -81,6 +86,8 @@ class Bench:
         peers = {"torch": tensors.peer()}
         if case.op == "batch_norm" and not self.args.emulated:
             peers["torch without cuDNN"] = self.without_cudnn(tensors.peer())
+        if self.liger is not None and (liger := tensors.liger(self.liger)) is not None:
+            peers["Liger"] = liger
         if case.compiled and self.compile and self.left() > self.args.seconds / 4:
             self.torch.compiler.reset()
             peers["torch.compile"] = self.torch.compile(tensors.peer(), dynamic=False)
