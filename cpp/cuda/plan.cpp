@@ -125,11 +125,6 @@ Places places_of(const Problem& problem, const Order& order) {
   return places;
 }
 
-Form form_of(const Shape& shape) {
-  if (shape.lines == 1 && shape.run <= kMostRow) return Form::kRow;
-  return shape.lines == 1 || shape.run >= kFold ? Form::kPieces : Form::kLanes;
-}
-
 // Elements in a vector of 16 bytes where each array allows that, else 1.
 int width_of(const Task& task) {
   const int width = static_cast<int>(16 / task.x.unit());
@@ -186,12 +181,19 @@ void lay_out(const Problem& problem, Task& task) {
   const Problem::Parameters& p = problem.parameters();
   task.shape = shape_of(problem, order);
   task.places = places_of(problem, order);
-  task.form = form_of(task.shape);
   if (p.scale.data) {  // nothing is reduced: all of x is lines of lanes
     task.form = Form::kLanes;
     if (task.shape.lines == 1) std::swap(task.shape.units, task.shape.groups);
+  } else if (task.shape.lines > 1 && task.shape.run < kFold) {
+    task.form = Form::kLanes;
+  } else {
+    task.form = Form::kPieces;
   }
   task.width = width_of(task);
+  if (task.form == Form::kPieces && task.shape.lines == 1 &&
+      task.shape.run <= most_row(task.width)) {
+    task.form = Form::kRow;
+  }
   const auto lookup = [&](const char* name, const Parameter& parameter) {
     return lookup_of(problem, order, task.shape, name, parameter, task.width);
   };

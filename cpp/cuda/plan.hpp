@@ -19,8 +19,14 @@ inline constexpr int64_t kMostChunks = 1024;  // or more, so that chunks are not
 // all have to fit in registers.
 constexpr int together(int width) { return width == 8 ? 4 : 8; }
 
-// Rows are read once, into registers: up to this length.
-inline constexpr int64_t kMostRow = 1024 * kValues;
+// Rows are read once, into registers, up to this length. By single elements there are more
+// instructions to a byte, and more registers to a thread.
+constexpr int64_t most_row(int width) { return (width == 1 ? 512 : 1024) * kValues; }
+
+// The largest block of `row_forward`.
+constexpr int row_threads(int width, int vectors) {
+  return vectors * width == kValues ? static_cast<int>(most_row(width) / kValues) : kWarpRows;
+}
 
 // How a row is held: `group` threads a row, `vectors` a thread, of `width` elements.
 struct RowCut {

@@ -11,6 +11,8 @@ constexpr int64_t quotient(int64_t a, int64_t b) {
   return a / b;
 }
 
+constexpr int64_t remainder(int64_t a, int64_t b) { return a - quotient(a, b) * b; }
+
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // x as it lies in memory, x[unit][line][group][run], without gaps: each (unit, group) has a
@@ -33,11 +35,11 @@ struct Lookup {
   int64_t per_lane = 1, wrap = 0, per_line = 1, period = 1, step = 0;
 
   constexpr int64_t of_line(int64_t line) const {
-    return step == 0 ? 0 : quotient(line, per_line) % period * step;
+    return step == 0 ? 0 : remainder(quotient(line, per_line), period) * step;
   }
   constexpr int64_t of_lane(int64_t lane) const {
     const int64_t i = per_lane == 1 ? lane : quotient(lane, per_lane);
-    return wrap == 0 ? i : i % wrap;
+    return wrap == 0 ? i : remainder(i, wrap);
   }
 };
 

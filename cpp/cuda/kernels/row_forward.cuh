@@ -102,7 +102,8 @@ __device__ __forceinline__ void exact_row(const Task& task, int64_t row, bool mi
 }
 
 template <class T, int kWidth, int kVectors>
-__global__ void __launch_bounds__(kWidth* kVectors == kValues ? 1024 : kWarpRows)
+__global__ void __launch_bounds__(row_threads(kWidth, kVectors),
+                                  kWidth* kVectors == kValues ? 1 : 6)
     row_forward(const __grid_constant__ Task task) {
   const Reduction reduction = task.reduction;
   const int64_t rows = task.shape.units;
