@@ -97,7 +97,7 @@ class Call:
 
     def empty(self, shape: tuple[int, ...], strides: Sequence[int], dtype: str) -> Array:
         """New memory of x's library, its axes in the order of the strides."""
-        order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+        order = sorted(range(len(shape)), key=strides.__getitem__, reverse=True)
         sizes = tuple(shape[axis] for axis in order)
         try:
             array = self.library.empty(self.like, sizes, dtype)

@@ -80,20 +80,22 @@ class Torch(Library):
     def __init__(self, torch: Any) -> None:
         self.torch = torch
         # A build for tests runs on the CPU, on its arrays.
-        self.device = "cpu" if extension.info()["emulated"] else "cuda"
+        self.emulated = extension.info()["emulated"]
+        self.kinds: dict[Any, tuple[str, int]] = {}  # the name and size of each dtype met
 
     def owns(self, array: Any) -> bool:
         return isinstance(array, self.torch.Tensor)
 
     def place(self, array: Any) -> tuple[int, int]:
-        if self.device == "cpu" or array.device.type != self.device:
+        if not array.is_cuda:
             return 0, DEFAULT_STREAM
-        return array.device.index, self.torch.cuda.current_stream(array.device).cuda_stream
+        device = array.get_device()
+        return device, self.torch.cuda.current_stream(device).cuda_stream
 
     def show(self, array: Any, stream: int) -> tuple[Array, int | None]:
         del stream  # it is torch's current one
-        if array.device.type != self.device:
-            if array.device.type == "cpu":
+        if not (array.is_cpu if self.emulated else array.is_cuda):
+            if array.is_cpu:
                 raise OnCPU
             raise Unfit(f"on the device {array.device}, expected a GPU's")
         if array.layout is not self.torch.strided:
@@ -105,11 +107,13 @@ class Torch(Library):
             )
         if array.is_neg():
             raise Unfit("that holds the negative of its memory; pass its .resolve_neg()")
-        size = array.element_size()
+        kind = array.dtype
+        if kind not in self.kinds:
+            self.kinds[kind] = str(kind).removeprefix("torch."), kind.itemsize
+        name, size = self.kinds[kind]
         strides = [step * size for step in array.stride()]
-        name = str(array.dtype).removeprefix("torch.")
         shown = extension.Array(array, array.data_ptr(), name, array.shape, strides)
-        return shown, array.device.index or 0
+        return shown, 0 if self.emulated else array.get_device()
 
     def empty(self, like: Any, shape: tuple[int, ...], dtype: str) -> Any:
         return self.torch.empty(shape, dtype=getattr(self.torch, dtype), device=like.device)
@@ -228,11 +232,18 @@ class Others(Library):
 OTHERS = Others()
 KINDS = {"torch": Torch, "cupy": CuPy}
 in_use: dict[str, Library] = {}  # those of KINDS that somebody has imported
+by_type: dict[type, Library] = {}  # of the arrays met
 
 
 def library_of(array: Any) -> Library | None:
     """The library of an array; None where it is no array."""
-    for name, kind in KINDS.items():
-        if name not in in_use and (module := sys.modules.get(name)) is not None:
-            in_use[name] = kind(module)
-    return next((one for one in (*in_use.values(), OTHERS) if one.owns(array)), None)
+    kind = type(array)
+    if kind not in by_type:
+        for name, library in KINDS.items():
+            if name not in in_use and (module := sys.modules.get(name)) is not None:
+                in_use[name] = library(module)
+        found = next((one for one in (*in_use.values(), OTHERS) if one.owns(array)), None)
+        if found is None:
+            return None
+        by_type[kind] = found
+    return by_type[kind]
