@@ -11,11 +11,17 @@ std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-// NORMFAST_CUDA_BUILT is CMake's list: "80-real;90".
+// NORMFAST_CUDA_BUILT is CMake's list: "80-real,90"; or a word, as "native": then nvcc knows.
 std::vector<std::string> built() {
   std::vector<std::string> names;
-  const std::string list = NORMFAST_CUDA_BUILT ";";
-  for (std::size_t at = 0, end; (end = list.find(';', at)) != std::string::npos; at = end + 1) {
+  const std::string list = NORMFAST_CUDA_BUILT ",";
+  if (list[0] < '0' || list[0] > '9') {
+    for (const int number : {__CUDA_ARCH_LIST__}) {
+      names.push_back("sm_" + std::to_string(number / 10));
+    }
+    return names;
+  }
+  for (std::size_t at = 0, end; (end = list.find(',', at)) != std::string::npos; at = end + 1) {
     const std::string entry = list.substr(at, end - at), number = entry.substr(0, entry.find('-'));
     if (number.empty()) continue;
     if (entry.find("-virtual") == std::string::npos) names.push_back("sm_" + number);
