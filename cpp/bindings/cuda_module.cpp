@@ -432,7 +432,9 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   const auto strides = [](const nf::DeviceArray& a) {
     return nf::sizes(a.view.strides, a.view.ndim);
   };
-  py::class_<nf::DeviceArray>(m, "Array", py::is_final())
+  // Of the ordinary type, as the stubs say.
+  const py::metaclass plain(reinterpret_cast<PyObject*>(&PyType_Type));
+  py::class_<nf::DeviceArray>(m, "Array", py::is_final(), plain)
       .def(py::init(&nf::make_array), py::arg("owner"), py::arg("pointer"), py::arg("dtype"),
            py::arg("shape"), py::arg("strides"), py::arg("writable") = true)
       .def_readonly("owner", &nf::DeviceArray::owner)
@@ -447,7 +449,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   m.def("from_dlpack", nf::from_dlpack, py::arg("owner"), py::arg("capsule"));
   m.def("device_of", nf::device_of, py::arg("pointer"));
   m.def("wait", nf::wait, py::arg("device"), py::arg("stream"), py::arg("other"));
-  py::class_<nf::DeviceLaunch>(m, "Launch", py::is_final())
+  py::class_<nf::DeviceLaunch>(m, "Launch", py::is_final(), plain)
       .def(py::init<int, std::uintptr_t, py::object>(), py::arg("device"), py::arg("stream"),
            py::arg("empty"));
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normfast.cuda import extension
 from normfast.cuda.call import Call
+
+if TYPE_CHECKING:
+    from normfast.functional import _Activation, _Axes, _Shape
 
 __all__ = [
     "batch_norm",
@@ -24,8 +26,6 @@ __all__ = [
 _Array: TypeAlias = Any
 _Dtype: TypeAlias = Any
 _Stream: TypeAlias = Any
-_Axes: TypeAlias = int | tuple[int, ...]
-_Activation: TypeAlias = Literal["relu", "gelu", "gelu_tanh", "silu"]
 
 
 def mean_var(
@@ -66,7 +66,7 @@ def mean_var(
 
 def layer_norm(
     x: _Array,
-    normalized_shape: int | Sequence[int] | None = None,
+    normalized_shape: _Shape | None = None,
     weight: _Array | None = None,
     bias: _Array | None = None,
     eps: float = 1e-5,
@@ -139,7 +139,7 @@ def layer_norm(
 
 def rms_norm(
     x: _Array,
-    normalized_shape: int | Sequence[int] | None = None,
+    normalized_shape: _Shape | None = None,
     weight: _Array | None = None,
     eps: float | None = None,
     *,
