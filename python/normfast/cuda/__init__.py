@@ -9,9 +9,9 @@ The functions have the names, the arguments and the defaults of :mod:`normfast`'
 - queue their work on the current stream of torch or CuPy, else on ``stream=``, else on that of x
   (``__cuda_array_interface__``), else on the default stream; they never wait for it;
 - take all memory from x's library, before the first kernel: a CUDA graph can capture them;
-- compute in float32 with statistics that are exact to float32's last digits, also far from zero; no
-  atomic additions, launch shapes from the shape of a row and the dtype alone: the same bits in
-  every run and in any batch;
+- compute in float32, as exactly as the CPU's: within 1e-6 of float64, also far from zero; without
+  atomic additions, and shared out by the sizes of a statistic and the dtype alone: the same bits
+  in every run and in any batch;
 - check their arguments before anything is written, with the messages of the CPU's functions.
 
 An import needs neither a GPU nor a driver; the first call of a build without CUDA is an ImportError
