@@ -22,17 +22,17 @@ namespace emulation {
 
 bool backwards = false;
 
+void stop(const char* what) {
+  std::fprintf(stderr, "emulated kernel: %s (block %u, thread %u)\n", what, blockIdx.x,
+               threadIdx.x);
+  std::abort();
+}
+
 namespace {
 
 constexpr std::size_t kStack = 256 * 1024;
 
 enum class State { kReady, kAtBlock, kAtWarp, kDone };
-
-[[noreturn]] void stop(const char* what) {
-  std::fprintf(stderr, "emulated kernel: %s (block %u, thread %u)\n", what, blockIdx.x,
-               threadIdx.x);
-  std::abort();
-}
 
 struct Stack {
   Stack()

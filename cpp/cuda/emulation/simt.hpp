@@ -38,6 +38,7 @@ namespace emulation {
 // The orders in which blocks, and threads between barriers, may run; results must not depend on it.
 extern bool backwards;
 
+[[noreturn]] void stop(const char* what);
 int64_t launches();  // how many kernels ran
 
 void run(int64_t blocks, int threads, const std::function<void()>& body);

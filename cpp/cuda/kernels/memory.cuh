@@ -41,6 +41,18 @@ inline BFloat16 narrowed<BFloat16>(float value) {
   return from_float<BFloat16>(value);
 }
 
+template <class T>
+uint32_t packed(float low, float high) {
+  return narrowed<T>(low).bits | static_cast<uint32_t>(narrowed<T>(high).bits) << 16;
+}
+
+template <std::size_t kWords>
+void store_words(void* p, const uint32_t (&words)[kWords]) {
+  // As the instruction, which takes no other address.
+  if (reinterpret_cast<uintptr_t>(p) % sizeof words != 0) emulation::stop("misaligned store");
+  __builtin_memcpy(p, words, sizeof words);
+}
+
 #else
 
 __device__ __forceinline__ float widened(float value) { return value; }
@@ -69,6 +81,34 @@ __device__ __forceinline__ BFloat16 narrowed<BFloat16>(float value) {
   BFloat16 narrow;
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(narrow.bits) : "f"(value));
   return narrow;
+}
+
+// Two elements, one 32-bit word.
+template <class T>
+__device__ __forceinline__ uint32_t packed(float low, float high);
+template <>
+__device__ __forceinline__ uint32_t packed<Half>(float low, float high) {
+  uint32_t word;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+}
+template <>
+__device__ __forceinline__ uint32_t packed<BFloat16>(float low, float high) {
+  uint32_t word;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+}
+
+// One instruction each: left to itself the compiler stores word by word.
+__device__ __forceinline__ void store_words(void* p, const uint32_t (&w)[4]) {
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)),
+               "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3])
+               : "memory");
+}
+__device__ __forceinline__ void store_words(void* p, const uint32_t (&w)[2]) {
+  asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)), "r"(w[0]),
+               "r"(w[1])
+               : "memory");
 }
 
 #endif
@@ -109,18 +149,22 @@ __device__ __forceinline__ void store(T* p, const float (&values)[kWidth]) {
   if constexpr (kWidth == 1) {
     *p = narrowed<T>(values[0]);
   } else {
-    constexpr int kBytes = kWidth * static_cast<int>(sizeof(T));
-    using P = typename Piece<kBytes>::Type;
-    constexpr int kPieces = kBytes / static_cast<int>(sizeof(P));
-    T elements[kWidth];
+    constexpr int kWords = kWidth * static_cast<int>(sizeof(T)) / 4,
+                  kMost = kWords < 4 ? kWords : 4;
+    constexpr int kEach = kWidth / kWords;  // elements in a word
 #pragma unroll
-    for (int i = 0; i < kWidth; ++i) elements[i] = narrowed<T>(values[i]);
-    struct alignas(16) {
-      P pieces[kPieces];
-    } raw;
-    __builtin_memcpy(&raw, elements, sizeof elements);
+    for (int i = 0; i < kWords; i += kMost) {
+      uint32_t words[kMost];
 #pragma unroll
-    for (int i = 0; i < kPieces; ++i) reinterpret_cast<P*>(p)[i] = raw.pieces[i];
+      for (int k = 0; k < kMost; ++k) {
+        if constexpr (kEach == 2) {
+          words[k] = packed<T>(values[2 * (i + k)], values[2 * (i + k) + 1]);
+        } else {
+          __builtin_memcpy(&words[k], &values[i + k], sizeof words[k]);
+        }
+      }
+      store_words(p + i * kEach, words);
+    }
   }
 }
 
