@@ -125,17 +125,21 @@ Places places_of(const Problem& problem, const Order& order) {
   return places;
 }
 
-// Elements in a vector of 16 bytes where each array allows that, else 1.
+// Elements in a vector of 16 bytes, where it lies in one line; in one piece, where a statistic is
+// read by pieces. Else 1.
 int width_of(const Task& task) {
   const int width = static_cast<int>(16 / task.x.unit());
-  // A vector lies in one line; in one piece, where a statistic is read by pieces.
   const int64_t strip = task.form == Form::kLanes ? task.shape.lanes() : task.shape.run;
-  bool fits = strip % width == 0;
+  return strip % width == 0 ? width : 1;
+}
+
+bool aligned(const Task& task) {
+  bool all = true;
   for (const Array* a : {&task.x, &task.y, &task.addend, &task.sum}) {
-    const auto bytes = static_cast<uintptr_t>(std::min<int64_t>(width * a->unit(), 16));
-    fits &= reinterpret_cast<uintptr_t>(a->data) % bytes == 0;
+    const auto bytes = static_cast<uintptr_t>(std::min<int64_t>(task.width * a->unit(), 16));
+    all &= reinterpret_cast<uintptr_t>(a->data) % bytes == 0;
   }
-  return fits ? width : 1;
+  return all;
 }
 
 int power_of_two_from(int64_t n) {
@@ -190,6 +194,7 @@ void lay_out(const Problem& problem, Task& task) {
     task.form = Form::kPieces;
   }
   task.width = width_of(task);
+  task.whole = aligned(task);
   if (task.form == Form::kPieces && task.shape.lines == 1 &&
       task.shape.run <= most_row(task.width)) {
     task.form = Form::kRow;

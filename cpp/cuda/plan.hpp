@@ -1,6 +1,6 @@
 // From a problem to a task: how x, its parameters and its statistics lie, and how the work is cut.
-// Pure: no device. Cuts depend on the sizes of a statistic, the element type and alignment alone,
-// so that what is around a statistic changes none of its bits.
+// Pure: no device. Cuts depend on the sizes of a statistic and the element type alone, so that
+// neither what is around a statistic nor its address changes any of its bits.
 #pragma once
 
 #include "api/problem.hpp"

@@ -106,6 +106,7 @@ struct Task {
   // How the work is cut.
   Form form = Form::kRow;
   int width = 1;                  // elements of a vector
+  bool whole = true;              // vectors are aligned: one instruction moves each
   int group = 1;                  // threads a row, or in finalize a statistic
   int across = 1;                 // vectors side by side in a block
   int64_t chunk = 0, chunks = 1;  // elements (pieces) or lines (lanes) between merges

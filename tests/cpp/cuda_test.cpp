@@ -262,6 +262,27 @@ TYPED_TEST(Cuda, ARowHasTheSameBitsInAnyBatch) {
   }
 }
 
+TYPED_TEST(Cuda, AnyAddressGivesTheSameBits) {
+  const auto check = [](const std::vector<int64_t>& shape, const std::vector<int>& order,
+                        Axes reduced) {
+    const Tensor<TypeParam> x = random_tensor<TypeParam>(shape, order), y(x.view());
+    const Tensor<TypeParam> odd = random_tensor<TypeParam>(shape, order, {"", 0, 1, 0}, 1);
+    const Tensor<TypeParam> z(odd.view(), 3);
+    Device device;
+    LayerNorm o;
+    o.out = y.view();
+    cuda::layer_norm(x.view(), reduced, o, device.launch());
+    o.out = z.view();
+    cuda::layer_norm(odd.view(), reduced, o, device.launch());
+    EXPECT_TRUE(same(y.values(), z.values())) << testing::PrintToString(shape);
+  };
+  for (const int64_t size : {8, 48, 768, 8192, 20480}) check({3, size}, {}, axis(1));
+  for (const Axes reduced : {axis(1), ~axis(1)}) {
+    check({5, 16, 16, 16}, {0, 1, 2, 3}, reduced);
+    check({5, 16, 16, 16}, {0, 2, 3, 1}, reduced);
+  }
+}
+
 // More blocks than the emulation's grid has: kernels walk on.
 TEST(CudaRows, MoreRowsThanBlocks) {
   const Tensor<float> x = random_tensor<float>({2600, 520});

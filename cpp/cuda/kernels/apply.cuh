@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kBlock, 2) apply(const __grid_constant__ Task 
       for (int j = 0; j < kLines; ++j) {
         const int64_t at = line + j * rows, index = (before + at) * lanes + lane;
         if (at >= last) break;
-        if (task.sum.data) store(task.sum, index, x[j]);
+        if (task.sum.data) store(task.sum, index, task.whole, x[j]);
 #pragma unroll
         for (int i = 0; i < kWidth; ++i) x[j][i] = fmaf(x[j][i] - center[i], scale[i], shift[i]);
         if (weighs && !in_map) {

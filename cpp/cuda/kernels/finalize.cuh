@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(kFinalizeBlock) update(const __grid_constant__
       reinterpret_cast<double*>(array.data)[c] = now;
     } else {
       const float rounded[1] = {static_cast<float>(now)};
-      store(array, c, rounded);
+      store(array, c, false, rounded);
     }
   };
   const int64_t step = int64_t{gridDim.x} * kFinalizeBlock;

@@ -77,7 +77,7 @@ template <int kWidth>
 __device__ __forceinline__ void complete(const Task& task, int64_t index, float (&y)[kWidth]) {
   if (task.addend.data && !task.residual) {
     float add[kWidth];
-    load(task.addend, index, add);
+    load(task.addend, index, task.whole, add);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) y[i] += add[i];
   }
@@ -88,16 +88,16 @@ __device__ __forceinline__ void complete(const Task& task, int64_t index, float 
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) y[i] = activated(task.activation, y[i]);
   }
-  store(task.y, index, y);
+  store(task.y, index, task.whole, y);
 }
 
 // x, or with a residual their sum.
 template <class T, int kWidth>
 __device__ __forceinline__ void load_x(const Task& task, int64_t index, float (&x)[kWidth]) {
-  load(reinterpret_cast<const T*>(task.x.data) + index, x);
+  load(reinterpret_cast<const T*>(task.x.data) + index, task.whole, x);
   if (task.residual) {
     float residual[kWidth];
-    load(task.addend, index, residual);
+    load(task.addend, index, task.whole, residual);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) x[i] += residual[i];
   }
@@ -110,7 +110,7 @@ __device__ __forceinline__ void apply_one(const Task& task, const Map& map, int6
   const int64_t index = line * task.shape.lanes() + lane;
   float x[1];
   load_x<T>(task, index, x);
-  if (task.sum.data) store(task.sum, index, x);
+  if (task.sum.data) store(task.sum, index, task.whole, x);
   float y[1] = {fmaf(fmaf(x[0], map.pre, -map.center), map.scale, map.shift)};
   if (task.weight.array.data) y[0] *= entry(task.weight, line, lane);
   if (task.bias.array.data) y[0] += entry(task.bias, line, lane);

@@ -123,12 +123,13 @@ struct Piece<8> {
   using Type = uint2;
 };
 
-// `kWidth` elements from `p`, which is aligned to as many, up to 16 bytes.
+// `kWidth` elements from `p`. Whole: it is aligned to as many, up to 16 bytes.
 template <class T, int kWidth>
-__device__ __forceinline__ void load(const T* p, float (&values)[kWidth]) {
-  if constexpr (kWidth == 1) {
-    values[0] = widened(*p);
-  } else {
+__device__ __forceinline__ void load(const T* p, bool whole, float (&values)[kWidth]) {
+  if (kWidth == 1 || !whole) {
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) values[i] = widened(p[i]);
+  } else if constexpr (kWidth > 1) {
     constexpr int kBytes = kWidth * static_cast<int>(sizeof(T));
     using P = typename Piece<kBytes>::Type;
     constexpr int kPieces = kBytes / static_cast<int>(sizeof(P));
@@ -145,10 +146,11 @@ __device__ __forceinline__ void load(const T* p, float (&values)[kWidth]) {
 }
 
 template <class T, int kWidth>
-__device__ __forceinline__ void store(T* p, const float (&values)[kWidth]) {
-  if constexpr (kWidth == 1) {
-    *p = narrowed<T>(values[0]);
-  } else {
+__device__ __forceinline__ void store(T* p, bool whole, const float (&values)[kWidth]) {
+  if (kWidth == 1 || !whole) {
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) p[i] = narrowed<T>(values[i]);
+  } else if constexpr (kWidth > 1) {
     constexpr int kWords = kWidth * static_cast<int>(sizeof(T)) / 4,
                   kMost = kWords < 4 ? kWords : 4;
     constexpr int kEach = kWidth / kWords;  // elements in a word
@@ -170,25 +172,26 @@ __device__ __forceinline__ void store(T* p, const float (&values)[kWidth]) {
 
 // Arrays beside x: their type is a branch that all threads take alike, not a template.
 template <int kWidth>
-__device__ __forceinline__ void load(const Array& array, int64_t index, float (&values)[kWidth]) {
+__device__ __forceinline__ void load(const Array& array, int64_t index, bool whole,
+                                     float (&values)[kWidth]) {
   if (array.type == DType::kFloat32) {
-    load(reinterpret_cast<const float*>(array.data) + index, values);
+    load(reinterpret_cast<const float*>(array.data) + index, whole, values);
   } else if (array.type == DType::kFloat16) {
-    load(reinterpret_cast<const Half*>(array.data) + index, values);
+    load(reinterpret_cast<const Half*>(array.data) + index, whole, values);
   } else {
-    load(reinterpret_cast<const BFloat16*>(array.data) + index, values);
+    load(reinterpret_cast<const BFloat16*>(array.data) + index, whole, values);
   }
 }
 
 template <int kWidth>
-__device__ __forceinline__ void store(const Array& array, int64_t index,
+__device__ __forceinline__ void store(const Array& array, int64_t index, bool whole,
                                       const float (&values)[kWidth]) {
   if (array.type == DType::kFloat32) {
-    store(reinterpret_cast<float*>(array.data) + index, values);
+    store(reinterpret_cast<float*>(array.data) + index, whole, values);
   } else if (array.type == DType::kFloat16) {
-    store(reinterpret_cast<Half*>(array.data) + index, values);
+    store(reinterpret_cast<Half*>(array.data) + index, whole, values);
   } else {
-    store(reinterpret_cast<BFloat16*>(array.data) + index, values);
+    store(reinterpret_cast<BFloat16*>(array.data) + index, whole, values);
   }
 }
 
@@ -198,7 +201,7 @@ __device__ __forceinline__ float entry(const Array& array, int64_t index) {
     return static_cast<float>(reinterpret_cast<const double*>(array.data)[index]);
   }
   float value[1];
-  load(array, index, value);
+  load(array, index, false, value);
   return value[0];
 }
 __device__ __forceinline__ double exact_entry(const Array& array, int64_t index) {
@@ -219,7 +222,7 @@ template <int kWidth, class Index>
 __device__ __forceinline__ void look_up(const Lookup& p, int64_t start, Index lane,
                                         float (&values)[kWidth]) {
   if (p.vectors) {
-    load(p.array, start + (p.wrap == 0 ? lane : lane % static_cast<Index>(p.wrap)), values);
+    load(p.array, start + (p.wrap == 0 ? lane : lane % static_cast<Index>(p.wrap)), true, values);
   } else {
     // One division for all: the lanes are neighbours.
     const Index each = static_cast<Index>(p.per_lane), wrap = static_cast<Index>(p.wrap);

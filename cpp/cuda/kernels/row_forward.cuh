@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(row_threads(kWidth, kVectors),
 #pragma unroll
       for (int v = 0; v < kVectors; ++v) {
         if (!row.has(v)) continue;
-        if (task.sum.data) store(task.sum, base + row.lane(v), row.x[v]);
+        if (task.sum.data) store(task.sum, base + row.lane(v), task.whole, row.x[v]);
         float y[kWidth], w[kWidth];
 #pragma unroll
         for (int i = 0; i < kWidth; ++i) y[i] = fmaf(row.x[v][i] - m.mean, r, shift);
