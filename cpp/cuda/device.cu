@@ -11,6 +11,14 @@ std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
+// What CUDA says of a machine without a driver is that its version is insufficient.
+std::string why(cudaError_t status) {
+  int version = 0;
+  const bool driver = cudaDriverGetVersion(&version) == cudaSuccess && version > 0;
+  if (status == cudaErrorInsufficientDriver && !driver) return "there is no NVIDIA driver";
+  return cudaGetErrorString(status);
+}
+
 // NORMFAST_CUDA_BUILT is CMake's list: "80-real,90"; or a word, as "native": then nvcc knows.
 std::vector<std::string> built() {
   std::vector<std::string> names;
@@ -33,8 +41,9 @@ std::vector<std::string> built() {
 }  // namespace
 
 OnDevice::OnDevice(int device) {
-  check(cudaGetDevice(&before_));
-  if (device != before_) check(cudaSetDevice(device));
+  cudaError_t status = cudaGetDevice(&before_);
+  if (status == cudaSuccess && device != before_) status = cudaSetDevice(device);
+  if (status != cudaSuccess) throw CudaError("CUDA: " + why(status));
 }
 
 OnDevice::~OnDevice() { cudaSetDevice(before_); }
@@ -49,8 +58,8 @@ DeviceInfo device_info() {
     info.driver = version_text(version);
   }
   const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess) info.why = cudaGetErrorString(status);
-  if (status == cudaSuccess && count == 0) info.why = "no CUDA device";
+  if (status != cudaSuccess) info.why = why(status);
+  if (status == cudaSuccess && count == 0) info.why = "there is no CUDA device";
   for (int i = 0; i < count && status == cudaSuccess; ++i) {
     cudaDeviceProp properties;
     if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
