@@ -11,7 +11,7 @@ The functions have the names, the arguments and the defaults of :mod:`normfast`'
 - take all memory from x's library, before the first kernel: a CUDA graph can capture them;
 - compute in float32, as exactly as the CPU's: within 1e-6 of float64, also far from zero; without
   atomic additions, and shared out by the sizes of a statistic and the dtype alone: the same bits
-  in every run and in any batch;
+  in every run, in any batch and at any address;
 - check their arguments before anything is written, with the messages of the CPU's functions.
 
 An import needs neither a GPU nor a driver; the first call of a build without CUDA is an ImportError
