@@ -127,6 +127,8 @@ def test_an_array_with_a_namespace_gives_its_like(device: Device) -> None:
 def test_an_array_that_cannot_give_memory_needs_out(device: Device) -> None:
     with pytest.raises(TypeError, match=r"^layer_norm: x is a .*WithInterface .*out="):
         cuda.layer_norm(WithInterface(device.put(X)))
+    with pytest.raises(TypeError, match=r"^weight_norm: v is a .*WithInterface .*out="):
+        cuda.weight_norm(WithInterface(device.put(X)), WithInterface(device.put(X[:, 0].copy())))
 
 
 def test_parameters_of_another_library_are_taken(device: Device) -> None:

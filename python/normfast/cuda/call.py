@@ -23,7 +23,7 @@ class Call:
     """
 
     def __init__(self, function: str, x: Any, stream: Any, name: str = "x") -> None:
-        self.function, self.like = function, x
+        self.function, self.name, self.like = function, name, x
         library = library_of(x)
         if library is None:
             raise TypeError(self.no_array(name, x))
@@ -62,7 +62,9 @@ class Call:
             raise TypeError(self.no_array(name, given))
         shown, device = self.show(library, name, given)
         if device is not None and device != self.device:
-            raise ValueError(f"{self.function}: {name} is on GPU {device}, x on GPU {self.device}")
+            raise ValueError(
+                f"{self.function}: {name} is on GPU {device}, {self.name} on GPU {self.device}"
+            )
         return shown
 
     def show(self, library: Library, name: str, array: Any) -> tuple[Array, int | None]:
@@ -107,7 +109,7 @@ class Call:
             if not shown.writable:
                 raise NoMemory
         except Unfit as error:
-            raise TypeError(self.unfit("x", self.like, error)) from None
+            raise TypeError(self.unfit(self.name, self.like, error)) from None
         return shown
 
     def unfit(self, name: str, array: Any, why: Unfit) -> str:
