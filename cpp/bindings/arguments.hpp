@@ -70,6 +70,7 @@ class Arguments {
   void check_ndim(const char* name, int ndim) const {
     if (ndim > kMaxDims) refuse_ndim(name, ndim);
   }
+  [[noreturn]] void refuse_gpu(const char* name, py::handle array) const;
   [[noreturn]] void refuse_ndim(const char* name, int ndim) const;
   void dlpack_array(const char* name, py::handle object, View& view, const char* expected);
   bool is_integer(const char* name, py::handle object, int64_t& value) const;
@@ -78,6 +79,15 @@ class Arguments {
   const char* function_;
   std::vector<py::object> held_;
 };
+
+Axes all(const View& x);
+void need_axes(const Arguments& arguments, const View& x);
+// The axes of layer_norm and rms_norm: normalized_shape or axis, or the last.
+Axes layer_axes(const Arguments& arguments, py::handle shape, py::handle axis_, const View& x);
+Norm norm_of(const Arguments& arguments, py::handle p);
+
+// The core's errors as Python's, in the module that calls this.
+void translate_errors();
 
 // The type of an object, short: "list", "torch.Tensor".
 std::string type_name(py::handle object);

@@ -1,7 +1,12 @@
 // The DLPack ABI, as far as it is read here: https://dmlc.github.io/dlpack.
 #pragma once
 
+#include <pybind11/pybind11.h>
+
 #include <cstdint>
+#include <optional>
+
+#include "normfast/normfast.hpp"
 
 namespace normfast::python::dlpack {
 
@@ -9,7 +14,8 @@ struct Device {
   int32_t type;
   int32_t id;
 };
-inline constexpr int32_t kCpu = 1;
+inline constexpr int32_t kCpu = 1, kCuda = 2, kCudaManaged = 13;
+inline constexpr bool is_gpu(int32_t type) { return type == kCuda || type == kCudaManaged; }
 
 enum Code : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBFloat = 4, kBool = 6 };
 
@@ -45,5 +51,14 @@ struct ManagedVersioned {
   Tensor tensor;
 };
 inline constexpr uint64_t kReadOnly = 1;
+
+// What a capsule of either name holds; null: of an unknown version. Whether its memory may be
+// written: capsules of old do not say.
+const Tensor* tensor_in(pybind11::handle capsule, bool& writable);
+
+std::optional<DType> type_of(DataType type);
+
+// Memory, shape and strides of a tensor whose dtype is this and whose dimensions are not too many.
+void fill_view(const Tensor& tensor, DType dtype, View& view);
 
 }  // namespace normfast::python::dlpack

@@ -1,7 +1,5 @@
 // The extension module: one function an operation, its arguments in the order of the definition in
 // python/normfast/functional.py.
-#include <cmath>
-
 #include "arguments.hpp"
 #include "buffers.hpp"
 #include "core_info.hpp"
@@ -9,8 +7,6 @@
 
 namespace normfast::python {
 namespace {
-
-Axes all(const View& x) { return x.ndim == kMaxDims ? ~Axes{0} : axis(x.ndim) - 1; }
 
 using Handle = py::handle;
 
@@ -82,10 +78,6 @@ class Results {
   py::object mean_, scale_;
 };
 
-void need_axes(const Arguments& arguments, const View& x) {
-  if (x.ndim == 0) arguments.fail("x has no dimensions, expected at least 1");
-}
-
 void select(Arguments& arguments, Handle where, Handle sample_weight, Selection& selection) {
   arguments.optional_array("where", where, selection.where, "bool");
   arguments.optional_array("sample_weight", sample_weight, selection.sample_weight);
@@ -111,16 +103,6 @@ py::object mean_var(Handle x_, Handle axis_, Handle correction, Handle keepdims,
     return py::make_tuple(py::object(mean[whole]), py::object(var[whole]));
   }
   return py::make_tuple(std::move(mean), std::move(var));
-}
-
-// The axes of layer_norm and rms_norm: normalized_shape or axis, or the last.
-Axes layer_axes(const Arguments& arguments, Handle shape, Handle axis_, const View& x) {
-  need_axes(arguments, x);
-  if (shape.is_none()) {
-    return axis_.is_none() ? axis(x.ndim - 1) : arguments.axes("axis", axis_, x.ndim, 0);
-  }
-  if (!axis_.is_none()) arguments.fail("both normalized_shape and axis are given, expected one");
-  return arguments.trailing(shape, x);
 }
 
 py::object layer_norm(Handle x_, Handle normalized_shape, Handle weight, Handle bias, Handle eps,
@@ -259,14 +241,6 @@ py::object group_norm(Handle x_, Handle num_groups, Handle weight, Handle bias, 
   results.output(out, dtype, o.out);
   compute(x, [&] { normfast::group_norm(x, groups, channel, o); });
   return results.take();
-}
-
-Norm norm_of(const Arguments& arguments, Handle p) {
-  const double value = arguments.number("p", p);
-  if (value == 1) return Norm::kL1;
-  if (value == 2) return Norm::kL2;
-  if (std::isinf(value) && value > 0) return Norm::kMax;
-  arguments.fail("p is " + std::string(py::str(p)) + ", expected 1, 2 or inf");
 }
 
 py::object normalize(Handle x_, Handle p, Handle axis_, Handle eps, Handle where, Handle dtype,
@@ -416,15 +390,7 @@ constexpr Implementation kImplementations[] = {
 namespace py = pybind11;
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
-  py::register_exception_translator([](std::exception_ptr error) {
-    try {
-      if (error) std::rethrow_exception(error);
-    } catch (const normfast::TypeError& e) {
-      py::set_error(PyExc_TypeError, e.what());
-    } catch (const normfast::ValueError& e) {
-      py::set_error(PyExc_ValueError, e.what());
-    }
-  });
+  normfast::python::translate_errors();
   m.attr("__version__") = NORMFAST_VERSION;
   normfast::python::define_info(m);
   m.def("keep_buffers", normfast::python::keep_buffers_of);

@@ -733,12 +733,14 @@ def test_what_a_person_noted_on_the_page_outlives_its_numbers(tmp_path: Path) ->
     file, page = tmp_path / "run.json", tmp_path / "page.md"
     file.write_text(to_json(run_of(result(normfast=entry(1e-5)))))
     page.write_text(
-        "# Old\n\n## Notes\n\nThe reason:\n\n- latency\n\n## Every case\n\nold numbers\n"
+        "# Old\n\n## Notes\n\nThe reason:\n\n- latency\n\n## Every case\n\nold numbers\n\n"
+        "## GPU\n\nanother run\n"
     )
     for _ in range(2):
         assert main(["bench", "--load", str(file), "--markdown", str(page)]) == 0
         text = page.read_text()
         assert text.count("## Notes\n\nThe reason:\n\n- latency\n\n## ") == 1
+        assert text.count("## GPU\n\nanother run\n") == 1
         assert "old numbers" not in text
 
 

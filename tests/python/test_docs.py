@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 import normfast as nf
-from normfast import nn, onnx
+from normfast import cuda, nn, onnx
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,7 +45,7 @@ def test_the_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             exec(compile("\n" * line + block[1], str(page), "exec"), namespace)
 
 
-@pytest.mark.parametrize("module", [nf, nn, onnx], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [nf, nn, onnx, cuda], ids=lambda m: m.__name__)
 def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
     title = module.__name__.removeprefix("normfast.")
     page = (ROOT / "docs" / "reference" / f"{title}.rst").read_text(encoding="utf-8")

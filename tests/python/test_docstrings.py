@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import normfast as nf
-from normfast import functional, linear, memory, paths
+from normfast import cuda, functional, linear, memory, paths
 
 NAMES = [*functional.__all__, *linear.__all__, *memory.__all__, *paths.__all__]
 FUNCTIONS = [getattr(nf, name) for name in NAMES]
+ON_A_GPU = [getattr(cuda, name) for name in cuda.__all__]
 
 
 @pytest.mark.parametrize("documented", [nf, *FUNCTIONS], ids=lambda d: d.__name__)
@@ -23,7 +24,9 @@ def test_examples_hold(documented):
     assert not report, "".join(report)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "function", FUNCTIONS + ON_A_GPU, ids=lambda f: f"{f.__module__}.{f.__name__}"
+)
 def test_every_parameter_is_documented(function):
     parameters = function.__doc__.partition("Parameters\n")[2].partition("Returns\n")[0]
     named = [

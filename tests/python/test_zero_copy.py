@@ -447,6 +447,20 @@ def test_memory_of_another_device_is_refused_and_never_exported(device: tuple[in
     assert not thing.capsules
 
 
+def test_an_array_of_a_gpu_is_pointed_to_the_function_that_takes_it() -> None:
+    class OnlyInterface:
+        __cuda_array_interface__ = None
+
+    x = VALUES.astype(np.float32)
+    for thing in (HandMade(x, (2, 0)), HandMade(x, (13, 0)), OnlyInterface()):
+        with pytest.raises(TypeError, match=r"^layer_norm: x .* normfast\.cuda\.layer_norm takes"):
+            nf.layer_norm(thing)
+        with pytest.raises(TypeError, match=r"^mean_var: where .* normfast\.cuda\.mean_var takes"):
+            nf.mean_var(x, where=thing)
+        with pytest.raises(TypeError, match=r"^normalize_image: image .* expected CPU memory$"):
+            nf.normalize_image(thing, 0, 1)
+
+
 def test_a_capsule_whose_device_contradicts_the_object_is_refused() -> None:
     thing = HandMade(VALUES.astype(np.float32), device_type=2)
     with pytest.raises((TypeError, ValueError), match=r"^layer_norm: x .*(device|CPU)"):

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "api/operations.hpp"
 #include "api/prepared.hpp"
 #include "dispatch/dispatch.hpp"
 
@@ -31,12 +32,6 @@ void check_running(Problem& problem, const Running& running, const AxisList& cha
   }
 }
 
-// Evaluation: the running statistics take the place of the batch's.
-void give_running(Problem& problem, const Running& running, const AxisList& channels, double eps) {
-  problem.give(problem.spread(running.mean, channels),
-               reciprocals(problem.spread(running.var, channels), eps, true));
-}
-
 // running = (1 - momentum) * running + momentum * value; value(i, v) gives the i-th in C order, or
 // says that there is none.
 template <class Value>
@@ -61,9 +56,10 @@ void update(const View& running, double momentum, Value value) {
   });
 }
 
-// What both operations do first.
+// What both operations do first. In evaluation the running statistics take the place of the
+// batch's.
 template <class Options>
-void define(Problem& problem, const Options& options, const AxisList& channels, bool training) {
+void start(Problem& problem, const Options& options, const AxisList& channels, bool training) {
   const Running running = {options.running_mean, options.running_var};
   problem.check_eps(options.eps);
   problem.rule.eps = options.eps;
@@ -75,11 +71,10 @@ void define(Problem& problem, const Options& options, const AxisList& channels, 
   problem.activation(options.activation);
   if (training) {
     if (!std::isfinite(options.momentum)) problem.fail("momentum is not finite");
-    if (running.given() && !problem.empty()) problem.keep_moments();
     return;
   }
   if (!running.given()) problem.fail("running_mean is None, expected an array in evaluation");
-  give_running(problem, running, channels, options.eps);
+  problem.give({running.mean, channels}, {running.var, channels}, options.eps, true);
 }
 
 // A statistic needs more than one value, or none at all; the variance that is kept also more than
@@ -104,33 +99,18 @@ void check_count(const Problem& problem, const char* what, double correction, bo
   }
 }
 
-// The same of a call that is prepared, which updates no running statistics: they are no arrays of
-// its runs.
-template <class Options>
-void define_alone(Problem& problem, const Options& options, const AxisList& channels, bool training,
-                  const char* what) {
-  if (training && options.running_mean.given()) {
+// A prepared call updates no running statistics: they are no arrays of its runs.
+void refuse_updates(const Problem& problem, const View& running_mean, bool training) {
+  if (training && running_mean.given()) {
     problem.fail("running_mean is given, which no prepared call updates");
   }
-  define(problem, options, channels, training);
-  if (training && !problem.empty()) check_count(problem, what, 1, false);
-}
-
-int batch_axis_beside(int channel_axis) { return channel_axis == 0 ? 1 : 0; }
-
-Axes kept(int channel_axis, const InstanceNorm& options) {
-  const Axes channel = axis(channel_axis);
-  return options.use_input_stats ? channel | axis(batch_axis_beside(channel_axis)) : channel;
 }
 
 }  // namespace
 
-void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
-  Problem problem("batch_norm", x, ~channels, options);
-  const AxisList axes = axes_of(channels, x.ndim);
-  define(problem, options, axes, options.training);
-  if (!options.training) return problem.run();
-  const View& running_mean = options.running_mean;
+void define(Problem& problem, const View& x, Axes channels, const BatchNorm& options) {
+  start(problem, options, axes_of(channels, x.ndim), options.training);
+  if (!options.training) return;
   const View& tracked = options.num_batches_tracked;
   if (tracked.given()) {
     if (tracked.dtype != DType::kInt64) problem.fail_type("num_batches_tracked is not int64");
@@ -138,11 +118,20 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
       problem.fail("num_batches_tracked has " + describe(tracked) + ", expected 0-d");
     }
     problem.check_updated("num_batches_tracked", tracked);
-  } else if (options.cumulative && running_mean.given()) {
+  } else if (options.cumulative && options.running_mean.given()) {
     problem.fail("momentum is None, which needs num_batches_tracked");
   }
-  if (problem.empty()) return problem.run();
-  check_count(problem, "channel", options.running_var_correction, running_mean.given());
+  if (problem.empty()) return;
+  check_count(problem, "channel", options.running_var_correction, options.running_mean.given());
+}
+
+void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
+  Problem problem("batch_norm", x, ~channels, options);
+  define(problem, x, channels, options);
+  if (!options.training || problem.empty()) return problem.run();
+  const View& running_mean = options.running_mean;
+  const View& tracked = options.num_batches_tracked;
+  if (running_mean.given()) problem.keep_moments();
   problem.run();
   double momentum = options.momentum;
   if (tracked.given()) {
@@ -163,17 +152,25 @@ void batch_norm(const View& x, Axes channels, const BatchNorm& options) {
   });
 }
 
+Axes kept(int channel_axis, const InstanceNorm& options) {
+  return options.use_input_stats ? per_sample(channel_axis) : axis(channel_axis);
+}
+
+void define(Problem& problem, const View& x, int channel_axis, const InstanceNorm& options) {
+  start(problem, options, axes_of(axis(channel_axis), x.ndim), options.use_input_stats);
+  if (!options.use_input_stats || problem.empty()) return;
+  check_count(problem, "channel and sample", 1, options.running_mean.given());
+}
+
 void instance_norm(const View& x, int channel_axis, const InstanceNorm& options) {
   need_two_axes("instance_norm", x);
   const int batch_axis = batch_axis_beside(channel_axis);
   Problem problem("instance_norm", x, ~kept(channel_axis, options), options);
-  const AxisList axes = axes_of(axis(channel_axis), x.ndim);
-  define(problem, options, axes, options.use_input_stats);
-  if (!options.use_input_stats) return problem.run();
-  if (problem.empty()) return problem.run();
-  check_count(problem, "channel and sample", 1, options.running_mean.given());
+  define(problem, x, channel_axis, options);
+  const bool updates = options.use_input_stats && options.running_mean.given();
+  if (!updates || problem.empty()) return problem.run();
+  problem.keep_moments();
   problem.run();
-  if (!options.running_mean.given()) return;
   // The running statistics take the average over the samples that have any.
   const int64_t samples = x.shape[batch_axis], width = x.shape[channel_axis];
   const auto average = [&](auto value) {
@@ -201,7 +198,8 @@ Prepared prepare(const View& x, Axes channels, const BatchNorm& options) {
   }
   return prepared("batch_norm", x, ~channels, options,
                   [=](Problem& p, const View& mine, const BatchNorm& o) {
-                    define_alone(p, o, axes_of(channels, mine.ndim), o.training, "channel");
+                    refuse_updates(p, o.running_mean, o.training);
+                    define(p, mine, channels, o);
                   });
 }
 
@@ -209,8 +207,8 @@ Prepared prepare(const View& x, int channel_axis, const InstanceNorm& options) {
   need_two_axes("instance_norm", x);
   return prepared("instance_norm", x, ~kept(channel_axis, options), options,
                   [=](Problem& p, const View& mine, const InstanceNorm& o) {
-                    define_alone(p, o, axes_of(axis(channel_axis), mine.ndim), o.use_input_stats,
-                                 "channel and sample");
+                    refuse_updates(p, o.running_mean, o.use_input_stats);
+                    define(p, mine, channel_axis, o);
                   });
 }
 

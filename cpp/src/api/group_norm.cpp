@@ -1,9 +1,7 @@
+#include "api/operations.hpp"
 #include "api/prepared.hpp"
 
 namespace normfast {
-namespace {
-
-Axes kept(int channel_axis) { return axis(channel_axis) | axis(channel_axis == 0 ? 1 : 0); }
 
 void define(Problem& problem, const View& x, int64_t num_groups, int channel_axis,
             const GroupNorm& options) {
@@ -26,18 +24,16 @@ void define(Problem& problem, const View& x, int64_t num_groups, int channel_axi
   problem.activation(options.activation);
 }
 
-}  // namespace
-
 void group_norm(const View& x, int64_t num_groups, int channel_axis, const GroupNorm& options) {
   need_two_axes("group_norm", x);
-  Problem problem("group_norm", x, ~kept(channel_axis), options);
+  Problem problem("group_norm", x, ~per_sample(channel_axis), options);
   define(problem, x, num_groups, channel_axis, options);
   problem.run();
 }
 
 Prepared prepare(const View& x, int64_t num_groups, int channel_axis, const GroupNorm& options) {
   need_two_axes("group_norm", x);
-  return prepared("group_norm", x, ~kept(channel_axis), options,
+  return prepared("group_norm", x, ~per_sample(channel_axis), options,
                   [=](Problem& p, const View& mine, const GroupNorm& o) {
                     define(p, mine, num_groups, channel_axis, o);
                   });

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "api/operations.hpp"
 #include "api/prepared.hpp"
 
 namespace normfast {
@@ -32,6 +33,8 @@ void start(Problem& problem, const Options& options, double eps) {
   problem.select(options);
 }
 
+}  // namespace
+
 void define(Problem& problem, const View& x, Axes reduced, const LayerNorm& options) {
   start(problem, options, options.eps);
   affine(problem, x, reduced, options.weight, options.bias, 0);
@@ -44,6 +47,8 @@ void define(Problem& problem, const View& x, Axes reduced, const RmsNorm& option
   if (!std::isfinite(options.weight_offset)) problem.fail("weight_offset is not finite");
   affine(problem, x, reduced, options.weight, View(), options.weight_offset);
 }
+
+namespace {
 
 template <class Options>
 void call(const char* operation, const View& x, Axes reduced, const Options& options) {

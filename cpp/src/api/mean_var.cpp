@@ -1,7 +1,7 @@
+#include "api/operations.hpp"
 #include "api/prepared.hpp"
 
 namespace normfast {
-namespace {
 
 void define(Problem& problem, const MeanVar& options) {
   if (options.out.given()) problem.fail("out is given, expected none");
@@ -16,8 +16,6 @@ void define(Problem& problem, const MeanVar& options) {
   problem.rule.correction = options.correction;
   problem.select(options);
 }
-
-}  // namespace
 
 void mean_var(const View& x, Axes reduced, const MeanVar& options) {
   Problem problem("mean_var", x, reduced, options, Accept::kIntegersToo);

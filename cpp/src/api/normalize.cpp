@@ -1,7 +1,14 @@
+#include "api/operations.hpp"
 #include "api/prepared.hpp"
 
 namespace normfast {
 namespace {
+
+struct WithG : WeightNorm {
+  View g;
+};
+
+}  // namespace
 
 void define(Problem& problem, const Normalize& options) {
   problem.check_eps(options.eps);
@@ -11,6 +18,17 @@ void define(Problem& problem, const Normalize& options) {
   problem.rule.report = Report::kDivisor;
   problem.rule.eps = options.eps;
   problem.select({options.where, View()});
+}
+
+void normalize(const View& x, Axes reduced, const Normalize& options) {
+  Problem problem("normalize", x, reduced, options);
+  define(problem, options);
+  problem.run();
+}
+
+Prepared prepare(const View& x, Axes reduced, const Normalize& options) {
+  return prepared("normalize", x, reduced, options,
+                  [](Problem& p, const View&, const Normalize& o) { define(p, o); });
 }
 
 void define(Problem& problem, const View& v, const View& g, Axes channels) {
@@ -25,23 +43,6 @@ void define(Problem& problem, const View& v, const View& g, Axes channels) {
     }
   }
   problem.broadcast_weight("g", g);
-}
-
-struct WithG : WeightNorm {
-  View g;
-};
-
-}  // namespace
-
-void normalize(const View& x, Axes reduced, const Normalize& options) {
-  Problem problem("normalize", x, reduced, options);
-  define(problem, options);
-  problem.run();
-}
-
-Prepared prepare(const View& x, Axes reduced, const Normalize& options) {
-  return prepared("normalize", x, reduced, options,
-                  [](Problem& p, const View&, const Normalize& o) { define(p, o); });
 }
 
 void weight_norm(const View& v, const View& g, Axes channels, const WeightNorm& options) {

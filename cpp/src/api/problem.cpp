@@ -88,13 +88,14 @@ void need_two_axes(const char* operation, const View& x) {
 }
 
 Problem::Problem(const char* operation, const View& x, Axes reduced, const Common& common,
-                 Accept accept, const char* x_name)
+                 Accept accept, const char* x_name, Memory memory)
     : operation_(operation),
       x_name_(x_name),
       x_(x),
       common_(common),
       reduced_(reduced & all_axes(x.ndim)),
-      size_(x.size()) {
+      size_(x.size()),
+      memory_(memory) {
   if (!x.given()) fail(std::string(x_name) + " is missing");
   const bool integer = x.dtype >= DType::kUInt8 && x.dtype <= DType::kInt32;
   if (!is_floating(x.dtype) && !(integer && accept == Accept::kIntegersToo)) {
@@ -196,6 +197,9 @@ void Problem::split(int axis, int64_t groups) {
 
 void Problem::place(Parameter& p, const View& view, DType type, double offset) {
   p.data = static_cast<const char*>(view.data);
+  p.type = view.dtype;
+  p.offset = offset;
+  if (memory_ == Memory::kDevice) return;
   int64_t positions = reinterpret_cast<int64_t>(p.data);
   for (int i = 0; i < x_.ndim; ++i) positions |= p.step[i];
   const bool aligned = (positions & (size_of(type) - 1)) == 0;
@@ -231,17 +235,23 @@ void Problem::convert(Parameter& p, const View& view, DType type, double offset)
     fill(kernels().f64, p.copy.get());
   }
   p.data = reinterpret_cast<const char*>(p.copy.get());
+  p.type = type;
+  p.offset = 0;
   std::copy_n(packed, x_.ndim, p.step);
+}
+
+void Problem::step_along(Parameter& p, const View& view, const AxisList& axes) const {
+  std::fill_n(p.step, x_.ndim, 0);
+  for (int k = 0; k < axes.n; ++k) {
+    if (view.shape[k] != 1) p.step[axes.axis[k]] = view.strides[k];
+  }
 }
 
 void Problem::place_along(Parameter& p, const char* name, const View& view, const AxisList& axes,
                           double offset) {
   check_parameter(name, view, axes);
   check_read(name, view);
-  for (int i = 0; i < x_.ndim; ++i) p.step[i] = 0;
-  for (int k = 0; k < axes.n; ++k) {
-    if (view.shape[k] != 1) p.step[axes.axis[k]] = view.strides[k];
-  }
+  step_along(p, view, axes);
   place(p, view, computing_, offset);
 }
 
@@ -267,19 +277,19 @@ void Problem::place_broadcast(Parameter& p, const char* name, const View& view, 
 }
 
 void Problem::weight(const char* name, const View& view, const AxisList& axes, double offset) {
-  if (view.given()) place_along(weight_, name, view, axes, offset);
+  if (view.given()) place_along(parameters_.weight, name, view, axes, offset);
 }
 
 void Problem::bias(const char* name, const View& view, const AxisList& axes) {
-  if (view.given()) place_along(bias_, name, view, axes, 0);
+  if (view.given()) place_along(parameters_.bias, name, view, axes, 0);
 }
 
 void Problem::broadcast_weight(const char* name, const View& view, double offset) {
-  place_broadcast(weight_, name, view, offset);
+  place_broadcast(parameters_.weight, name, view, offset);
 }
 
 void Problem::broadcast_bias(const char* name, const View& view) {
-  place_broadcast(bias_, name, view, 0);
+  place_broadcast(parameters_.bias, name, view, 0);
 }
 
 void Problem::select(const Selection& selection) {
@@ -338,9 +348,18 @@ void Problem::add(const View& add) {
   if (add.given()) work_.addend = addend("add", add);
 }
 
-void Problem::give(Values mean, Values rstd) {
-  given_mean_ = std::move(mean);
-  given_rstd_ = std::move(rstd);
+void Problem::give(const Known& mean, const Known& scale, double plus, bool root) {
+  if (memory_ == Memory::kDevice) {
+    step_along(parameters_.mean, mean.view, mean.axes);
+    step_along(parameters_.scale, scale.view, scale.axes);
+    place(parameters_.mean, mean.view, computing_, 0);
+    place(parameters_.scale, scale.view, computing_, 0);
+    parameters_.plus = plus;
+    parameters_.root = root;
+    return;
+  }
+  given_mean_ = spread(mean.view, mean.axes);
+  given_rstd_ = reciprocals(spread(scale.view, scale.axes), plus, root);
   work_.given_mean = given_mean_.data;
   work_.given_rstd = given_rstd_.data;
 }
@@ -393,7 +412,14 @@ int64_t Problem::statistics() const {
   return n;
 }
 
-// The axes of x, that of the groups cut in two, with the steps of every array.
+void Problem::lay_out(const Parameter& parameter, int64_t* steps) const {
+  for (int i = 0; i < x_.ndim; ++i) {
+    const int64_t step = parameter.step[i];
+    if (i == split_axis_) *steps++ = step * (x_.shape[i] / groups_);
+    *steps++ = step;
+  }
+}
+
 void Problem::lay_out(Layout& layout) const {
   for (int i = 0; i < x_.ndim; ++i) {
     Dim& dim = layout.push((reduced_ & axis(i)) != 0);
@@ -409,8 +435,8 @@ void Problem::lay_out(Layout& layout) const {
   if (sum_) set(kSum, sum_->strides);
   if (work_.where) set(kWhere, where_step_);
   if (work_.sample_weight) set(kSampleWeight, sample_weight_.step);
-  if (weight_.data) set(kWeight, weight_.step);
-  if (bias_.data) set(kBias, bias_.step);
+  if (parameters_.weight.data) set(kWeight, parameters_.weight.step);
+  if (parameters_.bias.data) set(kBias, parameters_.bias.step);
   if (split_axis_ >= 0) layout.cut(split_axis_, groups_);
   int64_t statistic = 1;
   for (int i = layout.ndim - 1; i >= 0; --i) {
@@ -515,8 +541,8 @@ void Problem::lay_out() {
   lay_out(layout);
   make_plan(layout, plan_);
   work_.rule = rule;
-  work_.weight = weight_.data;
-  work_.bias = bias_.data;
+  work_.weight = parameters_.weight.data;
+  work_.bias = parameters_.bias.data;
   work_.threads = threads();
   work_.far = size_ * size_of(x_.dtype) > caches().l2;
   work_.x = {static_cast<char*>(x_.data), x_.dtype};

@@ -40,10 +40,22 @@ void need_two_axes(const char* operation, const View& x);
 
 enum class Accept { kFloats, kIntegersToo };
 
+// Where arrays are. A device's are checked and laid out, and not read: `run` is for the host's.
+enum class Memory { kHost, kDevice };
+
+// A parameter: where it lies, or converted. On the host it is of the computing type.
+struct Parameter {
+  const char* data = nullptr;
+  DType type = DType::kFloat32;
+  double offset = 0;  // is still to be added
+  int64_t step[kMaxDims];
+  std::unique_ptr<double[]> copy;
+};
+
 class Problem {
  public:
   Problem(const char* operation, const View& x, Axes reduced, const Common& common,
-          Accept accept = Accept::kFloats, const char* x_name = "x");
+          Accept accept = Accept::kFloats, const char* x_name = "x", Memory memory = Memory::kHost);
 
   Problem(const Problem&) = delete;
   Problem& operator=(const Problem&) = delete;
@@ -79,8 +91,13 @@ class Problem {
 
   void check_eps(double eps) const;
 
-  // Statistics that are known instead of computed: one entry a statistic, in its order.
-  void give(Values mean, Values rstd);
+  // Statistics that are known instead of computed: a mean, and what is divided by: scale + plus, or
+  // its root. Each has a dimension an axis of its list.
+  struct Known {
+    const View& view;
+    const AxisList& axes;
+  };
+  void give(const Known& mean, const Known& scale, double plus, bool root);
 
   // The float64 value at each statistic of an array with one dimension an axis of the list.
   Values spread(const View& view, const AxisList& axes) const;
@@ -122,6 +139,19 @@ class Problem {
   void run(const Arrays& arrays) const;
   void run(const Arrays& arrays, int64_t first, int64_t last) const;
 
+  // For those who run it elsewhere: x and what is beside it, its axes (that of the groups cut in
+  // two) with the steps of every array, and a parameter's steps along them.
+  struct Parameters {
+    Parameter weight, bias;
+    Parameter mean, scale;  // known statistics
+    double plus = 0;
+    bool root = false;
+  };
+  const Work& work() const { return work_; }
+  const Parameters& parameters() const { return parameters_; }
+  void lay_out(Layout& layout) const;
+  void lay_out(const Parameter& parameter, int64_t* steps) const;
+
  private:
   // Elementwise: read or written in step with x, so that one such array may stand for another.
   struct Named {
@@ -129,13 +159,6 @@ class Problem {
     const View* view;
     bool elementwise;
   };
-  // A parameter in the computing type: where it lies, or converted.
-  struct Parameter {
-    const char* data = nullptr;
-    int64_t step[kMaxDims];
-    std::unique_ptr<double[]> copy;
-  };
-
   void read(const Named& argument);
   void write(const Named& argument);
   void check_apart(const Named& written, const Named& read) const;
@@ -150,7 +173,7 @@ class Problem {
   void place_along(Parameter& p, const char* name, const View& view, const AxisList& axes,
                    double offset);
   void place_broadcast(Parameter& p, const char* name, const View& view, double offset);
-  void lay_out(Layout& layout) const;
+  void step_along(Parameter& p, const View& view, const AxisList& axes) const;
   Work with(const Arrays& arrays) const;
   void report_nothing(const Work& work) const;
   template <class Body>
@@ -165,7 +188,9 @@ class Problem {
   int split_axis_ = -1;
   int64_t groups_ = 1;
   DType computing_;
-  Parameter weight_, bias_, sample_weight_;
+  const Memory memory_;
+  Parameters parameters_;
+  Parameter sample_weight_;
   int64_t where_step_[kMaxDims];
   const View* addend_ = nullptr;
   const View* sum_ = nullptr;

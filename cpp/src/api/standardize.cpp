@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "api/operations.hpp"
 #include "api/prepared.hpp"
 
 namespace normfast {
@@ -24,6 +25,8 @@ AxisList statistic_axes(const Problem& problem, const char* name, const View& vi
   return axes_of(all_axes(x.ndim), x.ndim);
 }
 
+}  // namespace
+
 // Statistics are computed, or given.
 void define(Problem& problem, const View& x, Axes reduced, const Standardize& options) {
   reduced &= all_axes(x.ndim);
@@ -37,8 +40,7 @@ void define(Problem& problem, const View& x, Axes reduced, const Standardize& op
     const AxisList std_axes = statistic_axes(problem, "std", options.deviation, x, reduced);
     problem.check_read("mean", options.mean);
     problem.check_read("std", options.deviation);
-    const Values deviation = problem.spread(options.deviation, std_axes);
-    problem.give(problem.spread(options.mean, mean_axes), reciprocals(deviation, 0, false));
+    problem.give({options.mean, mean_axes}, {options.deviation, std_axes}, 0, false);
     return;
   }
   problem.rule.report = Report::kDivisor;
@@ -48,8 +50,6 @@ void define(Problem& problem, const View& x, Axes reduced, const Standardize& op
                  std::to_string(problem.count()) + ", the number of elements averaged over");
   }
 }
-
-}  // namespace
 
 void standardize(const View& x, Axes reduced, const Standardize& options) {
   Problem problem("standardize", x, reduced, options, Accept::kIntegersToo);

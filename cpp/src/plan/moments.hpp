@@ -1,5 +1,5 @@
-// Merging Moments: lanes, blocks and threads (later batches, processes and GPUs) all go through
-// here.
+// Merging Moments: lanes, blocks, threads and a GPU's blocks all go through here. What is constexpr
+// runs on a GPU too, there also on moments of floats.
 #pragma once
 
 #include <cmath>
@@ -8,31 +8,37 @@
 
 namespace normfast {
 
-// a + b as a sum of two doubles, exact (Knuth's TwoSum).
-inline void two_sum(double a, double b, double& hi, double& lo) {
+// a + b as a sum of two numbers, exact (Knuth's TwoSum).
+template <class Real>
+constexpr void two_sum(Real a, Real b, Real& hi, Real& lo) {
   hi = a + b;
-  const double part = hi - a;
+  const Real part = hi - a;
   lo = (a - (hi - part)) + (b - part);
 }
 
-inline double larger_magnitude(double a, double b) { return !(b <= a) && a == a ? b : a; }
+template <class Real>
+constexpr Real larger_magnitude(Real a, Real b) {
+  return !(b <= a) && a == a ? b : a;
+}
 
-// Chan, Golub and LeVeque (1983). The means are sums of two doubles, so that neither their
+// Chan, Golub and LeVeque (1983). The means are sums of two numbers, so that neither their
 // difference nor the new mean loses digits where they are large.
-inline Moments merge(const Moments& a, const Moments& b) {
+template <class M>
+constexpr M merge(const M& a, const M& b) {
   if (a.count == 0) return b;
   if (b.count == 0) return a;
-  const double count = a.count + b.count;
-  const double delta = (b.mean - a.mean) + (b.mean_lo - a.mean_lo);
-  Moments m = {count, 0, 0, a.m2 + b.m2 + delta * delta * (a.count * (b.count / count))};
+  const auto count = a.count + b.count;
+  const auto delta = (b.mean - a.mean) + (b.mean_lo - a.mean_lo);
+  M m = {count, 0, 0, a.m2 + b.m2 + delta * delta * (a.count * (b.count / count))};
   two_sum(a.mean, delta * (b.count / count) + a.mean_lo, m.mean, m.mean_lo);
   return m;
 }
 
-inline Moments merge(Reduction reduction, const Moments& a, const Moments& b) {
+template <class M>
+constexpr M merge(Reduction reduction, const M& a, const M& b) {
   if (reduction == Reduction::kMoments) return merge(a, b);
   if (reduction == Reduction::kSums) return {a.count + b.count, a.mean + b.mean, 0, a.m2 + b.m2};
-  const double m2 = reduction == Reduction::kMaximum ? larger_magnitude(a.m2, b.m2) : a.m2 + b.m2;
+  const auto m2 = reduction == Reduction::kMaximum ? larger_magnitude(a.m2, b.m2) : a.m2 + b.m2;
   return {a.count + b.count, 0, 0, m2};
 }
 

@@ -15,8 +15,7 @@ int64_t distance(const Dim& dim) {
 
 }  // namespace
 
-void make_plan(const Layout& layout, Plan& plan) {
-  int order[kMaxDims + 1];
+int memory_order(const Layout& layout, int* order) {
   int n = 0;
   for (int i = 0; i < layout.ndim; ++i) {
     if (layout.dims[i].size != 1) order[n++] = i;
@@ -30,6 +29,12 @@ void make_plan(const Layout& layout, Plan& plan) {
     }
     order[k] = dim;
   }
+  return n;
+}
+
+void make_plan(const Layout& layout, Plan& plan) {
+  int order[kMaxDims + 1];
+  const int n = memory_order(layout, order);
   const auto reduced = [&](int i) { return layout.reduced[order[i]]; };
   const auto size = [&](int begin, int end) {
     return std::accumulate(order + begin, order + end, int64_t{1},

@@ -48,6 +48,9 @@ struct Layout {
   }
 };
 
+// The dimensions but those of size 1, outermost in memory first: fills `order` and says how many.
+int memory_order(const Layout& layout, int* order);
+
 enum class Form { kRows, kColumns };
 
 struct Plan {

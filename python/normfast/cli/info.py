@@ -36,9 +36,21 @@ def facts() -> list[tuple[str, str]]:
         ("caches", ", ".join(f"{name} {size(n)}" for name, n in core["caches"].items())),
         ("threads", f"{core['threads']} ({core['threads_why']})"),
         ("OpenMP", "yes" if core["openmp"] else "not built"),
-        ("CUDA", "yes" if core["cuda"] else "not built"),
+        ("CUDA", cuda()),
         ("peers", ", ".join(f"{name} {v or 'missing'}" for name, v in peers.versions().items())),
     ]
+
+
+def cuda() -> str:
+    """For which GPUs it was built, and those there are."""
+    try:
+        from normfast import _cuda
+    except ImportError:
+        return "not built"
+    found = _cuda.info()
+    devices = [f"{one['name']} ({one['architecture']})" for one in found["devices"]]
+    here = ", ".join(devices) or f"no GPU: {found['why']}"
+    return f"{found['runtime']} for {', '.join(found['architectures'])}; {here}"
 
 
 def size(count: int) -> str:

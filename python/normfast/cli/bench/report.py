@@ -212,10 +212,10 @@ def to_markdown(run: Run, plots: Sequence[tuple[str, str]] = (), notes: str = ""
 
 
 def notes_of(file: Path) -> str:
-    """The section ``## Notes`` of an earlier page, which outlives the numbers around it."""
+    """The sections of an earlier page that outlive the numbers around them."""
     text = file.read_text("utf-8") if file.exists() else ""
-    found = re.search(r"^## Notes\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    return found[0].strip() if found else ""
+    found = re.findall(r"^## (?:Notes|GPU)\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return "\n\n".join(section.strip() for section in found)
 
 
 def promise_rows(run: Run) -> Iterator[list[str]]:

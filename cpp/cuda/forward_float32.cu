@@ -1,0 +1,7 @@
+#include "cuda/forward.cuh"
+
+namespace normfast::cuda {
+
+template void forward<float>(Task&, void*);
+
+}  // namespace normfast::cuda
