@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
@@ -87,7 +88,7 @@ def build(args: argparse.Namespace, _: Report) -> Step:
         "-DNORMFAST_PYTHON=ON", f"-DNORMFAST_CUDA={'EMULATED' if args.emulated else 'ON'}",
         f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={pybind11_folder()}",
         *(["-GNinja"] if shutil.which("ninja") else []),
-        *([] if args.emulated else ["-DCMAKE_CUDA_ARCHITECTURES=native"]),
+        *([] if args.emulated else [f"-DCMAKE_CUDA_ARCHITECTURES={architecture()}"]),
     ]
     # fmt: on
     make = ["cmake", "--build", str(FOLDER / "cmake"), "--parallel", str(os.cpu_count())]
@@ -102,6 +103,17 @@ def build(args: argparse.Namespace, _: Report) -> Step:
             return outcome(False, f"{name}: {why} (build/gpu/build-{name}.log)")
     use_site()
     return outcome(True, f"normfast with CUDA in {SITE.relative_to(ROOT)}")
+
+
+def architecture() -> str:
+    """Of this machine's GPU, as CMake names it."""
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+        number = done.stdout.partition("\n")[0].strip().replace(".", "")
+        if number.isdigit():
+            return f"{number}-real"
+    return "native"
 
 
 def pybind11_folder() -> str:
@@ -120,8 +132,10 @@ def use_site() -> None:
 
 
 def first_error(output: str) -> str:
-    """The first line with an error, else the last line."""
-    return next((line for line in output.splitlines() if "error" in line.lower()), tail(output))
+    """The first line with an error and the one after it, else the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    places = (place for place, line in enumerate(lines) if "error" in line.lower())
+    return next((" ".join(lines[place : place + 2]) for place in places), tail(output))
 
 
 def test(args: argparse.Namespace, _: Report) -> Step:
