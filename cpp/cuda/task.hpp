@@ -89,7 +89,7 @@ struct Task {
 
   Rule rule;
   Reduction reduction = Reduction::kMoments;  // that of the rule
-  float tiny = 0;      // squares whose mean is below it are taken in float64
+  float tiny = 0;                             // squares whose mean is below it are taken in float64
   Lookup mean, scale;  // known statistics: what is subtracted; what, plus `plus`, or the root of
   double plus = 0;     // that, is divided by
   bool root = false;

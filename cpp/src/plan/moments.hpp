@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/kernels.hpp"
 
@@ -10,7 +11,8 @@ namespace normfast {
 
 // a + b as a sum of two numbers, exact (Knuth's TwoSum).
 template <class Real>
-constexpr void two_sum(Real a, Real b, Real& hi, Real& lo) {
+constexpr void two_sum(std::type_identity_t<Real> a, std::type_identity_t<Real> b, Real& hi,
+                       Real& lo) {
   hi = a + b;
   const Real part = hi - a;
   lo = (a - (hi - part)) + (b - part);
@@ -23,7 +25,7 @@ constexpr Real larger_magnitude(Real a, Real b) {
 
 // Chan, Golub and LeVeque (1983). The means are sums of two numbers, so that neither their
 // difference nor the new mean loses digits where they are large.
-template <class M>
+template <class M = Moments>
 constexpr M merge(const M& a, const M& b) {
   if (a.count == 0) return b;
   if (b.count == 0) return a;
@@ -34,7 +36,7 @@ constexpr M merge(const M& a, const M& b) {
   return m;
 }
 
-template <class M>
+template <class M = Moments>
 constexpr M merge(Reduction reduction, const M& a, const M& b) {
   if (reduction == Reduction::kMoments) return merge(a, b);
   if (reduction == Reduction::kSums) return {a.count + b.count, a.mean + b.mean, 0, a.m2 + b.m2};
