@@ -26,7 +26,7 @@ class OnDevice {
   ~OnDevice();
 
  private:
-  int before_ = 0;
+  [[maybe_unused]] int before_ = 0;  // an emulation has one device
 };
 
 }  // namespace normfast::cuda
