@@ -107,7 +107,19 @@ py::object new_array(int type, int ndim, const int64_t* shape, const int64_t* st
   return py::reinterpret_steal<py::object>(array);
 }
 
-// Strides of an array without gaps whose axes lie in the order of another's.
+void fill_view(py::handle object, View& view) {
+  const auto* proxy = py::detail::array_proxy(object.ptr());
+  view.data = proxy->data;
+  view.writable = (proxy->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
+  view.ndim = proxy->nd;
+  for (int i = 0; i < proxy->nd; ++i) {
+    view.shape[i] = proxy->dimensions[i];
+    view.strides[i] = proxy->strides[i];
+  }
+}
+
+}  // namespace
+
 void packed_strides(const View& like, int64_t unit, int64_t* strides) {
   int order[kMaxDims];
   std::iota(order, order + like.ndim, 0);
@@ -126,25 +138,14 @@ void packed_strides(const View& like, int64_t unit, int64_t* strides) {
   }
 }
 
-void fill_view(py::handle object, View& view) {
-  const auto* proxy = py::detail::array_proxy(object.ptr());
-  view.data = proxy->data;
-  view.writable = (proxy->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
-  view.ndim = proxy->nd;
-  for (int i = 0; i < proxy->nd; ++i) {
-    view.shape[i] = proxy->dimensions[i];
-    view.strides[i] = proxy->strides[i];
-  }
-}
-
-}  // namespace
-
 std::string type_name(py::handle object) {
   const py::handle type = py::type::handle_of(object);
   const std::string module = py::str(py::getattr(type, "__module__", py::str("")));
   const std::string name = py::str(type.attr("__qualname__"));
   return module.empty() || module == "builtins" ? name : module + "." + name;
 }
+
+bool may_change(const std::string& type) { return type.rfind("jax", 0) != 0; }
 
 void Arguments::fail(const std::string& what) const {
   throw ValueError(std::string(function_) + ": " + what);
@@ -257,8 +258,7 @@ void Arguments::dlpack_array(const char* name, py::handle object, View& view,
   // The capsule frees what it holds when it goes, as nobody consumes it.
   const dlpack::Tensor* const tensor = dlpack::tensor_in(capsule, view.writable);
   if (!tensor) fail_type(std::string(name) + " is a " + type + " of an unknown DLPack version");
-  // jax counts on its arrays never to change, but does not say so.
-  if (type.rfind("jax", 0) == 0) view.writable = false;
+  view.writable &= may_change(type);
   if (tensor->device.type != dlpack::kCpu) {
     fail_type(std::string(name) + " is a " + type + " that is not in CPU memory");
   }
@@ -269,6 +269,14 @@ void Arguments::dlpack_array(const char* name, py::handle object, View& view,
   check_ndim(name, tensor->ndim);
   dlpack::fill_view(*tensor, *element, view);
   held_.push_back(std::move(capsule));
+}
+
+std::pair<py::handle, py::handle> Arguments::outputs(py::handle out, bool pair) const {
+  if (!PyTuple_Check(out.ptr())) return {out, py::none()};
+  if (!pair || PyTuple_GET_SIZE(out.ptr()) != 2) {
+    fail_type("out is a tuple, expected an array, or with residual= a pair of them");
+  }
+  return {PyTuple_GET_ITEM(out.ptr(), 0), PyTuple_GET_ITEM(out.ptr(), 1)};
 }
 
 Activation Arguments::activation_named(py::handle object) const {
@@ -432,12 +440,20 @@ Axes layer_axes(const Arguments& arguments, py::handle shape, py::handle axis_, 
   return arguments.trailing(shape, x);
 }
 
+Axes per_sample(int channel_axis) { return axis(channel_axis) | axis(channel_axis == 0 ? 1 : 0); }
+
 Norm norm_of(const Arguments& arguments, py::handle p) {
   const double value = arguments.number("p", p);
   if (value == 1) return Norm::kL1;
   if (value == 2) return Norm::kL2;
   if (std::isinf(value) && value > 0) return Norm::kMax;
   arguments.fail("p is " + std::string(py::str(p)) + ", expected 1, 2 or inf");
+}
+
+DType wider(DType a, DType b) {
+  if (a == b) return a;
+  const bool wide = a == DType::kFloat64 || b == DType::kFloat64;
+  return wide ? DType::kFloat64 : DType::kFloat32;
 }
 
 void translate_errors() {
@@ -479,17 +495,23 @@ Result::Result(Arguments& arguments, const char* name, py::handle out, const Vie
   fill_view(array_, view);
 }
 
-py::object new_statistics(const View& x, Axes reduced, bool keepdims) {
-  int64_t shape[kMaxDims];
-  int64_t bytes = sizeof(double);
+int statistics_shape(const View& x, Axes reduced, bool keepdims, int64_t* shape) {
   int n = 0;
   for (int i = 0; i < x.ndim; ++i) {
     if (!(reduced & axis(i))) {
-      bytes *= shape[n++] = x.shape[i];
+      shape[n++] = x.shape[i];
     } else if (keepdims) {
       shape[n++] = 1;
     }
   }
+  return n;
+}
+
+py::object new_statistics(const View& x, Axes reduced, bool keepdims) {
+  int64_t shape[kMaxDims];
+  const int n = statistics_shape(x, reduced, keepdims, shape);
+  int64_t bytes = sizeof(double);
+  for (int i = 0; i < n; ++i) bytes *= shape[i];
   const KeptMemory kept(bytes);
   return new_array(py::detail::npy_api::NPY_DOUBLE_, n, shape, nullptr);
 }

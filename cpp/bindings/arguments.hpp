@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "normfast/normfast.hpp"
@@ -53,6 +54,8 @@ class Arguments {
   // An int, a tuple of ints, or, where None stands for a set of axes, None.
   Axes axes(const char* name, py::handle object, int ndim, Axes none) const;
   int one_axis(const char* name, py::handle object, int ndim) const;
+  // Where y goes, and with a residual the sum: then `out` may be the pair of both.
+  std::pair<py::handle, py::handle> outputs(py::handle out, bool pair) const;
   // The trailing axes, by their sizes.
   Axes trailing(py::handle shape, const View& x) const;
 
@@ -84,13 +87,27 @@ Axes all(const View& x);
 void need_axes(const Arguments& arguments, const View& x);
 // The axes of layer_norm and rms_norm: normalized_shape or axis, or the last.
 Axes layer_axes(const Arguments& arguments, py::handle shape, py::handle axis_, const View& x);
+// The axes of statistics of each sample and channel; the batch axis is the first other one.
+Axes per_sample(int channel_axis);
 Norm norm_of(const Arguments& arguments, py::handle p);
+// The dtype of the sum of two floats.
+DType wider(DType a, DType b);
 
 // The core's errors as Python's, in the module that calls this.
 void translate_errors();
 
 // The type of an object, short: "list", "torch.Tensor".
 std::string type_name(py::handle object);
+
+// Whether arrays of a type may be written, for all that their protocol says: jax counts on its
+// arrays never to change, but does not say so.
+bool may_change(const std::string& type);
+
+// Strides of an array without gaps whose axes lie in the order of another's.
+void packed_strides(const View& like, int64_t unit, int64_t* strides);
+
+// The shape of x's statistics, the reduced axes of size 1 or left out; says how many are left.
+int statistics_shape(const View& x, Axes reduced, bool keepdims, int64_t* shape);
 
 // Where results go: the caller's `out`, or a new array in the memory order of x.
 class Result {

@@ -3,7 +3,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 
 #include "arguments.hpp"
@@ -76,8 +75,7 @@ std::pair<DeviceArray, int> from_dlpack(py::object owner, Handle capsule) {
   check_ndim(tensor->ndim);
   DeviceArray array{std::move(owner), {}};
   dlpack::fill_view(*tensor, *type, array.view);
-  // jax counts on its arrays never to change, but does not say so.
-  array.view.writable = writable && type_name(array.owner).rfind("jax", 0) != 0;
+  array.view.writable = writable && may_change(type_name(array.owner));
   return {std::move(array), tensor->device.id};
 }
 
@@ -132,19 +130,8 @@ class Call {
   // What the caller gave, or a new array in the order of `like`.
   void result(const char* name, Handle out, const View& like, DType type, View& view) {
     if (out.is_none()) {
-      int order[kMaxDims];
-      for (int i = 0; i < like.ndim; ++i) {
-        int k = i;
-        for (; k > 0 && std::abs(like.strides[order[k - 1]]) < std::abs(like.strides[i]); --k) {
-          order[k] = order[k - 1];
-        }
-        order[k] = i;
-      }
-      int64_t strides[kMaxDims], step = size_of(type);
-      for (int k = like.ndim; k-- > 0;) {
-        strides[order[k]] = step;
-        step *= std::max<int64_t>(like.shape[order[k]], 1);
-      }
+      int64_t strides[kMaxDims];
+      packed_strides(like, size_of(type), strides);
       view = make(like.shape, strides, like.ndim, type);
       view.apart = true;
       return;
@@ -157,21 +144,11 @@ class Call {
     results_.append(out.attr("owner"));
   }
 
-  // With a residual, out may be the pair of both.
   void results(Handle out, Handle type, const View& x, const View& residual, View& y, View& sum) {
-    Handle first = out, second = py::none();
-    if (PyTuple_Check(out.ptr())) {
-      if (!residual.given() || PyTuple_GET_SIZE(out.ptr()) != 2) {
-        arguments.fail_type("out is a tuple, expected an array, or with residual= a pair of them");
-      }
-      first = PyTuple_GET_ITEM(out.ptr(), 0);
-      second = PyTuple_GET_ITEM(out.ptr(), 1);
-    }
+    const auto [first, second] = arguments.outputs(out, residual.given());
     result("out", first, x, dtype(type, x.dtype), y);
     if (!residual.given()) return;
-    DType wider = x.dtype == residual.dtype ? x.dtype : DType::kFloat32;
-    if (residual.dtype == DType::kFloat64) wider = DType::kFloat64;
-    result("sum", second, x, wider, sum);
+    result("sum", second, x, wider(x.dtype, residual.dtype), sum);
   }
 
   // Statistics of x's axes, the reduced ones of size 1 or left out.
@@ -182,14 +159,7 @@ class Call {
   }
   double* statistic(const View& x, Axes reduced, bool keepdims) {
     int64_t shape[kMaxDims], strides[kMaxDims], step = size_of(DType::kFloat64);
-    int n = 0;
-    for (int i = 0; i < x.ndim; ++i) {
-      if (!(reduced & axis(i))) {
-        shape[n++] = x.shape[i];
-      } else if (keepdims) {
-        shape[n++] = 1;
-      }
-    }
+    const int n = statistics_shape(x, reduced, keepdims, shape);
     for (int i = n; i-- > 0;) {
       strides[i] = step;
       step *= std::max<int64_t>(shape[i], 1);
@@ -327,7 +297,7 @@ py::object instance_norm(const DeviceLaunch& launch, Handle x_, Handle running_m
   InstanceNorm o;
   channels(call, running_mean, running_var, weight, bias, momentum, eps, add, activation, o);
   o.use_input_stats = call.arguments.flag("use_input_stats", use_input_stats);
-  const Axes kept = axis(channel) | (o.use_input_stats ? axis(channel == 0 ? 1 : 0) : 0);
+  const Axes kept = o.use_input_stats ? per_sample(channel) : axis(channel);
   call.result("out", out, x, call.dtype(dtype, x.dtype), o.out);
   call.statistics(return_stats, x, ~kept, true, o.statistics);
   cuda::instance_norm(x, channel, o, call.launch());
@@ -351,8 +321,7 @@ py::object group_norm(const DeviceLaunch& launch, Handle x_, Handle num_groups, 
   View grouped = x;  // the shape of the statistics: a group where a channel was
   grouped.shape[channel] = std::max<int64_t>(groups, 0);
   call.result("out", out, x, call.dtype(dtype, x.dtype), o.out);
-  call.statistics(return_stats, grouped, ~(axis(channel) | axis(channel == 0 ? 1 : 0)), true,
-                  o.statistics);
+  call.statistics(return_stats, grouped, ~per_sample(channel), true, o.statistics);
   cuda::group_norm(x, groups, channel, o, call.launch());
   return call.take();
 }

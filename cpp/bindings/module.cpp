@@ -37,16 +37,8 @@ class Results {
     y_ = Result(arguments_, "out", out, x_, result_type(dtype), view);
   }
 
-  // With a residual, out may be the pair of both.
   void outputs(Handle out, Handle dtype, const View& residual, View& y, View& sum) {
-    Handle first = out, second = py::none();
-    if (PyTuple_Check(out.ptr())) {
-      if (!residual.given() || PyTuple_GET_SIZE(out.ptr()) != 2) {
-        arguments_.fail_type("out is a tuple, expected an array, or with residual= a pair of them");
-      }
-      first = PyTuple_GET_ITEM(out.ptr(), 0);
-      second = PyTuple_GET_ITEM(out.ptr(), 1);
-    }
+    const auto [first, second] = arguments_.outputs(out, residual.given());
     output(first, dtype, y);
     if (!residual.given()) return;
     sum_ = Result(arguments_, "sum", second, x_, wider(x_.dtype, residual.dtype), sum);
@@ -65,12 +57,6 @@ class Results {
   }
 
  private:
-  static DType wider(DType a, DType b) {
-    if (a == b) return a;
-    const bool wide = a == DType::kFloat64 || b == DType::kFloat64;
-    return wide ? DType::kFloat64 : DType::kFloat32;
-  }
-
   Arguments& arguments_;
   const View& x_;
   Result y_, sum_;
@@ -207,7 +193,7 @@ py::object instance_norm(Handle x_, Handle running_mean, Handle running_var, Han
   o.activation = arguments.activation(activation);
   select(arguments, where, sample_weight, o);
   o.num_threads = arguments.threads(num_threads);
-  const Axes kept = axis(channel) | (o.use_input_stats ? axis(channel == 0 ? 1 : 0) : 0);
+  const Axes kept = o.use_input_stats ? per_sample(channel) : axis(channel);
   Results results(arguments, x);
   results.statistics(return_stats, ~kept, true, o.statistics);
   results.output(out, dtype, o.out);
@@ -236,8 +222,7 @@ py::object group_norm(Handle x_, Handle num_groups, Handle weight, Handle bias, 
   View grouped = x;  // the shape of the statistics: a group where a channel was
   grouped.shape[channel] = std::max<int64_t>(groups, 0);
   Results results(arguments, x);
-  results.statistics(return_stats, ~(axis(channel) | axis(channel == 0 ? 1 : 0)), true,
-                     o.statistics, &grouped);
+  results.statistics(return_stats, ~per_sample(channel), true, o.statistics, &grouped);
   results.output(out, dtype, o.out);
   compute(x, [&] { normfast::group_norm(x, groups, channel, o); });
   return results.take();

@@ -277,7 +277,7 @@ class Columns {
     });
   }
 
-  // StatisticArrays of the strip to an array of all, and from there.
+  // Statistics of the strip to an array of all, and from there.
   void store(const Place& place, const double* values, double* to) const {
     for_steps(place, [&](int64_t s, int64_t i, int64_t step, int64_t count) {
       if (step == 1) {

@@ -27,7 +27,7 @@ class Call:
         library = library_of(x)
         if library is None:
             raise TypeError(self.no_array(name, x))
-        self.library = library
+        self.origin = library
         self.device, self.stream = library.place(x)
         if stream is not None:
             self.stream = self.handle(stream)
@@ -36,10 +36,10 @@ class Call:
 
     def handle(self, stream: Any) -> int:
         """A stream that is given, as CUDA's handle."""
-        if self.library.context is not None:
+        if self.origin.context is not None:
             raise TypeError(
                 f"{self.function}: stream is given, but {type_name(self.like)} has a current one; "
-                f"expected the call under `{self.library.context}`"
+                f"expected the call under `{self.origin.context}`"
             )
         if hasattr(stream, "__cuda_stream__"):  # CUDA Python's protocol: a version and the handle
             stream = stream.__cuda_stream__()[1]
@@ -57,7 +57,7 @@ class Call:
 
     def array(self, name: str, given: Any) -> Array:
         """Another argument."""
-        library = self.library if self.library.owns(given) else OTHERS
+        library = self.origin if self.origin.owns(given) else OTHERS
         if not library.owns(given):
             raise TypeError(self.no_array(name, given))
         shown, device = self.show(library, name, given)
@@ -102,10 +102,10 @@ class Call:
         order = sorted(range(len(shape)), key=strides.__getitem__, reverse=True)
         sizes = tuple(shape[axis] for axis in order)
         try:
-            array = self.library.empty(self.like, sizes, dtype)
+            array = self.origin.empty(self.like, sizes, dtype)
             if order != sorted(order):
-                array = self.library.permuted(array, [order.index(axis) for axis in sorted(order)])
-            shown, _ = self.library.show(array, self.stream)
+                array = self.origin.permuted(array, [order.index(axis) for axis in sorted(order)])
+            shown, _ = self.origin.show(array, self.stream)
             if not shown.writable:
                 raise NoMemory
         except Unfit as error:
