@@ -27,9 +27,9 @@ if(NORMFAST_CUDA STREQUAL "EMULATED")
   set(builds_cuda ON)
 elseif(NORMFAST_CUDA AND (NORMFAST_PYTHON OR NORMFAST_CUDA STREQUAL "ON"))
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    # What a user builds for himself takes minutes for each: two, and the code that newer ones
-    # translate when they load it.
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+    # Each takes half a minute of a user's install: one, with the code that drivers of newer GPUs
+    # translate when they first load it.
+    set(CMAKE_CUDA_ARCHITECTURES 80)
   endif()
   include(CheckLanguage)
   check_language(CUDA)
@@ -60,7 +60,6 @@ elseif(NORMFAST_CUDA AND (NORMFAST_PYTHON OR NORMFAST_CUDA STREQUAL "ON"))
 endif()
 
 if(builds_cuda AND NORMFAST_PYTHON)
-  normfast_python_module(_cuda
-    bindings/arguments.cpp bindings/buffers.cpp bindings/cuda_module.cpp bindings/dlpack.cpp)
+  normfast_python_module(_cuda bindings/cuda_module.cpp)
   target_link_libraries(_cuda PRIVATE normfast_cuda)
 endif()
