@@ -262,6 +262,9 @@ class SomeRows {
             {a.adds ? addend_ : nullptr, count + 1, a.relu}};
   }
 
+  // Row i of what may be added to x.
+  const X* residual(int64_t i) const { return addend_ + i * (count + 1); }
+
   // y of rows `ys` elements apart, seen through a buffer of 7s that the kernel does not see.
   template <class Kernel>
   std::vector<X> result(int64_t ys, int64_t slack, Kernel kernel) const {
@@ -477,6 +480,90 @@ TEST_P(KernelsKeep, RowsAreNormalizedAsByTheKernelsOfEachStep) {
                 steps.divide(&m.m2, 1, by.by, &divisor, &reciprocal);
                 const std::size_t at = static_cast<std::size_t>(i);
                 ASSERT_TRUE(same(std::vector<double>{m.mean, reciprocal}, {mean[at], rstd[at]}));
+              }
+            }
+          }
+        }
+      });
+    }
+  });
+}
+
+// Of x + residual: what rows of float32 give that hold these sums, rounded.
+TEST_P(KernelsKeep, SumsOfRowsAreNormalizedAsRowsOfThem) {
+  each_storage([&]<class X>(X) {
+    if constexpr (std::is_same_v<Computing<X>, float>) {
+      const auto& fast = direct<X>(*GetParam());
+      const auto& steps = computing<float>(*GetParam());
+      const auto& plain = direct<float>(*GetParam());
+      const auto round = [&](const std::vector<float>& values) {
+        std::vector<X> rounded(values.size());
+        const auto narrow = steps.narrow[static_cast<int>(kStored<X>)];
+        narrow(values.data(), rounded.data(), std::ssize(values));
+        return rounded;
+      };
+      each_family<X>([&](const Family& family, std::mt19937_64& random) {
+        for (const int64_t n : {1, 15, 33, 97, 130, 513, 768}) {
+          const int64_t rows = integer(random, 1, 20);
+          const SomeRows<X> some(family, rows, n, 0, random);
+          std::vector<float> sums, tile(static_cast<std::size_t>(32 * n));
+          for (int64_t i = 0; i < rows * n; ++i) {
+            const int64_t r = i / n, k = i % n;
+            sums.push_back(static_cast<float>(value_of(some.x[r * some.stride + k])) +
+                           static_cast<float>(value_of(some.residual(r)[k])));
+          }
+          Affine affine = {};
+          affine.weight = integer(random, 0, 1) == 1, affine.bias = integer(random, 0, 1) == 1;
+          affine.step = 1;
+          const auto given = some.maps(affine, 0);
+          RowNorm<float> by = {0,
+                               {static_cast<double>(n), 1e-5, 0, true},
+                               given.weight,
+                               given.bias,
+                               integer(random, 0, 1) == 1,
+                               nullptr,
+                               nullptr,
+                               integer(random, 1, 32)};
+          for (const Reduction reduction : {Reduction::kMoments, Reduction::kSquares}) {
+            const int r = static_cast<int>(reduction);
+            std::vector<float> mapped(sums.size());
+            by.sums = {};
+            const int64_t fit =
+                plain.normalize_rows[r](sums.data(), n, mapped.data(), n, rows, n, by, nullptr);
+            for (const bool streams : {false, true}) {
+              for (const bool keeps : {false, true}) {
+                constexpr int64_t kBeside = 70;
+                const X seven = nearest<X>(7);
+                std::vector<X> sum(static_cast<std::size_t>(rows * n + 2 * kBeside), seven);
+                const int64_t first = integer(random, 0, kBeside);
+                Seam sum_seam;
+                by.sums = {some.residual(0), n + 1,      keeps ? sum.data() + first : nullptr, n,
+                           &sum_seam,        tile.data()};
+                int64_t done = 0;
+                auto y = some.result(
+                    n, integer(random, 0, 20),
+                    [&](const X* x, int64_t xs, X* to, int64_t ys, int64_t all, int64_t) {
+                      Seam seam;
+                      done = fast.normalize_rows[r](x, xs, to, ys, all, n, by,
+                                                    streams ? &seam : nullptr);
+                      seam.leave();
+                      sum_seam.leave();
+                      GetParam()->fence();
+                    });
+                ASSERT_EQ(done, fit) << family.name;
+                const auto part = [&](const auto& of, int64_t from, int64_t count) {
+                  return std::vector(of.begin() + from, of.begin() + from + count);
+                };
+                ASSERT_TRUE(same(round(part(mapped, 0, done * n)), part(y, 0, done * n)))
+                    << family.name << ", " << rows << " rows of " << n;
+                if (!keeps) continue;
+                ASSERT_TRUE(same(round(part(sums, 0, done * n)), part(sum, first, done * n)));
+                const int64_t end = first + rows * n;
+                ASSERT_TRUE(same(part(sum, 0, first),
+                                 std::vector<X>(static_cast<std::size_t>(first), seven)));
+                ASSERT_TRUE(
+                    same(part(sum, end, std::ssize(sum) - end),
+                         std::vector<X>(sum.size() - static_cast<std::size_t>(end), seven)));
               }
             }
           }

@@ -321,6 +321,20 @@ def test_dtype_is_of_y_and_not_of_the_sum(
     assert_within(y, expected.y, tolerance)
 
 
+def test_a_sum_in_place_of_its_residual_is_added_once_where_float32_has_no_such_scale() -> None:
+    """Rows of so little variance, without eps, are done again in float64."""
+    rng = np.random.default_rng(0)
+    for rows in (1, 2, 5, 40):
+        x = rng.standard_normal((rows, 300)).astype(np.float32)
+        residual = rng.standard_normal((rows, 300)).astype(np.float32)
+        x[rows // 2] *= np.float32(1e-41)
+        residual[rows // 2] *= np.float32(1e-41)
+        total = residual.copy()
+        y, _ = nf.layer_norm(x, residual=total, out=(None, total), eps=0)
+        assert_same_bits(total, x + residual)
+        assert_promised(y, ref.layer_norm(wide_sum(x, residual), eps=0))
+
+
 @each_layout
 def test_a_residual_may_lie_in_memory_in_any_way(
     layout: Layout, dtype: np.dtype, rng: np.random.Generator

@@ -116,7 +116,7 @@ void map_activation(const T* x, const T* addend, T* y, int64_t count, int64_t ah
   const Runs<T, 1> runs = {x, 0, y, 0};
   if (addend) {
     run<kStream, V, U>(runs, count, ahead, seam,
-                       [&](V(&v)[1], auto load) { v[0] = activate<A>(v[0] + load(addend)); });
+                       [&](V(&v)[1], auto at) { v[0] = activate<A>(v[0] + at(addend)); });
   } else {
     run<kStream, V, U>(runs, count, ahead, seam, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
   }

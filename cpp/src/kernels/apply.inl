@@ -23,22 +23,25 @@ struct Steps {
   static constexpr bool kLoads = A != Affine::kNone && A != Affine::kUniform;
 };
 
+// Who maps, and so which steps there may be.
+enum class Who { kRows, kLines, kSums };
+
 // Calls body with the steps to be taken.
-template <bool kUniformEnds, class T, class Body>
+template <Who W, class T, class Body>
 void choose_steps(const T* weight, const T* bias, int64_t step, const Ending& end,
                   const Body& body) {
   const auto ended = [&]<Affine A>(std::integral_constant<Affine, A>) {
-    if (end.addend) return body(Steps<A, End::kAdd>{});
+    if constexpr (W != Who::kSums) {
+      if (end.addend) return body(Steps<A, End::kAdd>{});
+    }
     if (end.relu) return body(Steps<A, End::kRelu>{});
     body(Steps<A>{});
   };
   if (!weight && !bias) return ended(std::integral_constant<Affine, Affine::kNone>{});
-  if (step == 0) {
-    if constexpr (kUniformEnds) {
-      return ended(std::integral_constant<Affine, Affine::kUniform>{});
-    } else {
-      return body(Steps<Affine::kUniform>{});
-    }
+  if constexpr (W == Who::kRows) {
+    if (step == 0) return ended(std::integral_constant<Affine, Affine::kUniform>{});
+  } else if constexpr (W == Who::kLines) {
+    if (step == 0) return body(Steps<Affine::kUniform>{});
   }
   if (!bias) return body(Steps<Affine::kWeight>{});
   if (!weight) return body(Steps<Affine::kBias>{});
@@ -73,17 +76,17 @@ struct Then {
       });
     }
   }
-  template <class Load>
-  [[gnu::always_inline]] void operator()(V (&v)[N], Load load) const {
+  template <class At>
+  [[gnu::always_inline]] void operator()(V (&v)[N], At at) const {
     constexpr Affine A = S::kAffine;
     if constexpr (A == Affine::kUniform) each([&](auto k) { v[k] = fma(v[k], w[k], b[k]); });
-    if constexpr (A == Affine::kWeight) each([&, l = load(weight)](auto k) { v[k] = v[k] * l; });
-    if constexpr (A == Affine::kBias) each([&, l = load(bias)](auto k) { v[k] = v[k] + l; });
+    if constexpr (A == Affine::kWeight) each([&, l = at(weight)](auto k) { v[k] = v[k] * l; });
+    if constexpr (A == Affine::kBias) each([&, l = at(bias)](auto k) { v[k] = v[k] + l; });
     if constexpr (A == Affine::kBoth) {
-      each([&, l = load(weight), m = load(bias)](auto k) { v[k] = fma(v[k], l, m); });
+      each([&, l = at(weight), m = at(bias)](auto k) { v[k] = fma(v[k], l, m); });
     }
     if constexpr (S::kEnd == End::kAdd) {
-      each([&](auto k) { v[k] = v[k] + load(addend + k * next); });
+      each([&](auto k) { v[k] = v[k] + at(addend + k * next); });
     }
     // A bound of -infinity leaves all as it is, NaN and -0 included.
     if constexpr (S::kEnd != End::kNone) each([&](auto k) { v[k] = larger(least, v[k]); });
@@ -97,11 +100,11 @@ struct Then {
 };
 
 // N runs of x, `xs` elements apart, and N of y.
-template <class X, int N>
+template <class X, int N, class Y = X>
 struct Runs {
   const X* x;
   int64_t xs;
-  X* y;
+  Y* y;
   int64_t ys;
 
   Runs at(int64_t i) const { return {x + i, xs, y + i, ys}; }
@@ -131,24 +134,50 @@ struct Stream {
 
 // Vectors of each run in one step: all are read before the first is written, as a load may wait for
 // an earlier store to the same place of another page.
-template <class X, int N>
-inline constexpr int kStep = N > 1 || sizeof(X) == 2 ? 2 : 4;
+template <class Y, int N>
+inline constexpr int kStep = N > 1 || sizeof(Y) == 2 ? 2 : 4;
 
-// map(v, load) makes y of x in place, a vector of each run; load(p) gives the same lanes of another
-// array.
-template <int U, class V, class X, int N, class Map, class Store>
-[[gnu::always_inline]] inline void map_vectors(const Runs<X, N>& runs, int64_t i, const Map& map,
+// Where a vector lies in its run; here its lanes of another array are read and written.
+template <class V>
+struct Whole {
+  int64_t i;
+
+  template <class X>
+  [[gnu::always_inline]] V operator()(const X* p) const {
+    return V::load(p + i);
+  }
+  template <class X>
+  [[gnu::always_inline]] void put(V v, X* p) const {
+    v.store(p + i);
+  }
+};
+template <class V>
+struct Some {
+  int64_t i, count;
+
+  template <class X>
+  [[gnu::always_inline]] V operator()(const X* p) const {
+    return V::load(p + i, count);
+  }
+  template <class X>
+  [[gnu::always_inline]] void put(V v, X* p) const {
+    v.store(p + i, count);
+  }
+};
+
+// map(v, at) makes y of x in place, a vector of each run.
+template <int U, class V, class X, int N, class Y, class Map, class Store>
+[[gnu::always_inline]] inline void map_vectors(const Runs<X, N, Y>& runs, int64_t i, const Map& map,
                                                Store store) {
   constexpr int64_t L = V::kLanes;
   V v[U][N];
   unroll<U>([&](auto u) {
     unroll<N>([&](auto k) { v[u][k] = V::load(runs.x + k * runs.xs + i + u * L); });
   });
-  unroll<U>(
-      [&](auto u) { map(v[u], [at = i + u * L](const auto* p) { return V::load(p + at); }); });
+  unroll<U>([&](auto u) { map(v[u], Whole<V>{i + u * L}); });
   unroll<N>([&](auto k) {
-    X* const y = runs.y + k * runs.ys + i;
-    if constexpr (sizeof(X) == 2 && U == 2) {
+    Y* const y = runs.y + k * runs.ys + i;
+    if constexpr (sizeof(Y) == 2 && U == 2) {
       store(y, v[0][k], v[1][k]);
     } else {
       unroll<U>([&](auto u) { store(y + u * L, v[u][k]); });
@@ -156,26 +185,26 @@ template <int U, class V, class X, int N, class Map, class Store>
   });
 }
 
-template <class V, class X, int N, class Map>
-[[gnu::always_inline]] inline void map_some(const Runs<X, N>& runs, int64_t i, int64_t m,
+template <class V, class X, int N, class Y, class Map>
+[[gnu::always_inline]] inline void map_some(const Runs<X, N, Y>& runs, int64_t i, int64_t m,
                                             const Map& map) {
   V v[N];
   unroll<N>([&](auto k) { v[k] = V::load(runs.x + k * runs.xs + i, m); });
-  map(v, [i, m](const auto* p) { return V::load(p + i, m); });
+  map(v, Some<V>{i, m});
   unroll<N>([&](auto k) { v[k].store(runs.y + k * runs.ys + i, m); });
 }
 
 // From i on: what is less than a step.
-template <class V, class X, int N, class Map>
-[[gnu::always_inline]] inline void map_rest(const Runs<X, N>& runs, int64_t i, int64_t count,
+template <class V, class X, int N, class Y, class Map>
+[[gnu::always_inline]] inline void map_rest(const Runs<X, N, Y>& runs, int64_t i, int64_t count,
                                             const Map& map) {
   constexpr int64_t L = V::kLanes;
   for (; i + L <= count; i += L) map_vectors<1, V>(runs, i, map, Store{});
   if (i < count) map_some<V>(runs, i, count - i, map);
 }
 
-template <class V, int U, class X, int N, class Map>
-[[gnu::always_inline]] inline void map_run(Runs<X, N> runs, int64_t count, const Map& map) {
+template <class V, int U, class X, int N, class Y, class Map>
+[[gnu::always_inline]] inline void map_run(Runs<X, N, Y> runs, int64_t count, const Map& map) {
   constexpr int64_t L = V::kLanes;
   int64_t i = 0;
   if constexpr (U > 1) {
@@ -198,14 +227,15 @@ struct NoSeam {};  // where none follows another
 
 // What runs have before and after their whole lines, where they follow one another: the end of one
 // and the start of the next meet beside y, and their line leaves as the others do.
-template <class V, class X, int N, class S, class Map>
-[[gnu::always_inline]] inline void stream_edges(const Runs<X, N>& runs, int64_t begin, int64_t end,
-                                                int64_t count, S& seam, const Map& map) {
-  constexpr int64_t kUnit = static_cast<int64_t>(sizeof(X)), kLine = 64 / kUnit;
+template <class V, class X, int N, class Y, class S, class Map>
+[[gnu::always_inline]] inline void stream_edges(const Runs<X, N, Y>& runs, int64_t begin,
+                                                int64_t end, int64_t count, S& seam,
+                                                const Map& map) {
+  constexpr int64_t kUnit = static_cast<int64_t>(sizeof(Y)), kLine = 64 / kUnit;
   const int64_t beyond = begin > 0 ? kLine - begin : 0;
   constexpr bool kSeams = std::is_same_v<S, Seam>;
   const bool meet = kSeams && runs.ys == count && count >= kLine;
-  alignas(64) [[maybe_unused]] X shared[N + 1][kLine];
+  alignas(64) [[maybe_unused]] Y shared[N + 1][kLine];
   if constexpr (kSeams) __builtin_memset(shared, 0, sizeof shared);
   if (!meet) {
     // Lines shared with what is written later: their stores need not wait then.
@@ -213,18 +243,19 @@ template <class V, class X, int N, class S, class Map>
   }
   for (int after = 0; after < 2; ++after) {
     const int64_t first = after ? end : 0, last = after ? count : begin;
-    X* const to = meet ? shared[after] + (after ? 0 : beyond) : runs.y + first;
-    const Runs<X, N> there = {runs.x + first, runs.xs, to, meet ? kLine : runs.ys};
-    map_rest<V>(there, 0, last - first, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
-      map(v, [&](const auto* p) { return load(p + first); });
+    Y* const to = meet ? shared[after] + (after ? 0 : beyond) : runs.y + first;
+    const Runs<X, N, Y> there = {runs.x + first, runs.xs, to, meet ? kLine : runs.ys};
+    map_rest<V>(there, 0, last - first, [&](V(&v)[N], auto at) __attribute__((always_inline)) {
+      at.i += first;
+      map(v, at);
     });
   }
   if constexpr (kSeams) {
     if (!meet) return;
     if (begin > 0) {
-      X* const line = runs.y - beyond;
+      Y* const line = runs.y - beyond;
       if (seam.line == reinterpret_cast<char*>(line) && seam.filled == beyond * kUnit) {
-        move<V>(reinterpret_cast<const X*>(seam.bytes), shared[0], beyond);
+        move<V>(reinterpret_cast<const Y*>(seam.bytes), shared[0], beyond);
         stream_line(shared[0], line);
         seam.line = nullptr;
       } else {
@@ -234,7 +265,7 @@ template <class V, class X, int N, class S, class Map>
     if (end < count) {
       for (int k = 1; k < N; ++k) stream_line(shared[k], runs.y + (k - 1) * runs.ys + end);
       seam.leave();
-      move<V>(shared[N], reinterpret_cast<X*>(seam.bytes), count - end);
+      move<V>(shared[N], reinterpret_cast<Y*>(seam.bytes), count - end);
       seam.line = reinterpret_cast<char*>(runs.y + (N - 1) * runs.ys + end);
       seam.filled = (count - end) * kUnit;
     }
@@ -243,12 +274,12 @@ template <class V, class X, int N, class S, class Map>
 
 // The same past the cache, whole lines of it: y is not to be read first, nor soon again. What is
 // read next is fetched meanwhile. All runs of y start at the same place of a line.
-template <class V, class X, int N, class S, class Map>
-[[gnu::always_inline]] inline void stream_run(Runs<X, N> runs, int64_t count, int64_t ahead,
+template <class V, class X, int N, class Y, class S, class Map>
+[[gnu::always_inline]] inline void stream_run(Runs<X, N, Y> runs, int64_t count, int64_t ahead,
                                               S& seam, const Map& map) {
-  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(X));
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Y));
   constexpr int U = static_cast<int>(kLine / V::kLanes);
-  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64 / sizeof(X));
+  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64 / sizeof(Y));
   const int64_t begin = beyond == 0 ? 0 : beyond + count < kLine ? count : kLine - beyond;
   const int64_t end = begin + (count - begin) / kLine * kLine;
   if (begin > 0 || end < count) stream_edges<V>(runs, begin, end, count, seam, map);
@@ -256,7 +287,7 @@ template <class V, class X, int N, class S, class Map>
   const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
   const uintptr_t step = static_cast<uintptr_t>(runs.xs) * sizeof(X);
   for (int64_t i = begin; i < end; i += kLine) {
-    const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(X);
+    const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(Y);
     // (In a function of its own the compiler takes it for nothing.)
     for (uintptr_t k = 0; k < N; ++k) {
       __builtin_prefetch(reinterpret_cast<const void*>(at + k * step));
@@ -265,8 +296,8 @@ template <class V, class X, int N, class S, class Map>
   }
 }
 
-template <bool kStream, class V, int U, class X, int N, class S, class Map>
-[[gnu::always_inline]] inline void run(Runs<X, N> runs, int64_t count,
+template <bool kStream, class V, int U, class X, int N, class Y, class S, class Map>
+[[gnu::always_inline]] inline void run(Runs<X, N, Y> runs, int64_t count,
                                        [[maybe_unused]] int64_t ahead, [[maybe_unused]] S* seam,
                                        const Map& map) {
   if constexpr (kStream) {
@@ -286,16 +317,16 @@ void for_each(int64_t number, bool pairs, const Body& body) {
   for (; r < number; ++r) body(r, std::integral_constant<int, 1>{});
 }
 
-template <bool kStream, class X, class T>
+template <bool kStream, class X, class Y = X, Who W = Who::kRows, class T>
 void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
               const RowMaps<T>& maps, int64_t ahead, Seam* seam) {
   using V = typename Lanes<X>::V;
-  choose_steps<true>(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
+  choose_steps<W>(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
     using S = decltype(steps);
     // Two rows share what they load of weight and bias; streaming, they start at the same place of
     // a line.
     const bool pairs = maps.weight_next == 0 && maps.bias_next == 0 &&
-                       (!kStream || ys * static_cast<int64_t>(sizeof(X)) % 64 == 0);
+                       (!kStream || ys * static_cast<int64_t>(sizeof(Y)) % 64 == 0);
     for_each<S::kLoads>(rows, pairs, [&](int64_t r, auto n) {
       constexpr int N = n();
       const Then<S, X, V, N> then(r, maps.weight, maps.weight_next, maps.bias, maps.bias_next,
@@ -305,12 +336,12 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
         const int64_t m = (r + k) * maps.next;
         c[k] = V::set(maps.center[m]), s[k] = V::set(maps.scale[m]), t[k] = V::set(maps.shift[m]);
       });
-      const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
-                               ys};
-      run<kStream, V, kStep<X, N>>(
-          runs, count, ahead, seam, [&](V(&v)[N], auto load) __attribute__((always_inline)) {
+      const Runs<X, N, Y> runs = {static_cast<const X*>(x) + r * xs, xs,
+                                  static_cast<Y*>(y) + r * ys, ys};
+      run<kStream, V, kStep<Y, N>>(
+          runs, count, ahead, seam, [&](V(&v)[N], auto at) __attribute__((always_inline)) {
             unroll<N>([&](auto k) { v[k] = fma(v[k] - c[k], s[k], t[k]); });
-            then(v, load);
+            then(v, at);
           });
     });
   });
@@ -324,7 +355,7 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
   const T *const center = maps.center, *const scale = maps.scale, *const shift = maps.shift;
   const T *const weight = maps.weight, *const bias = maps.bias;
   const Ending end = maps.end;
-  choose_steps<false>(weight, bias, maps.step, end, [&](auto steps) {
+  choose_steps<Who::kLines>(weight, bias, maps.step, end, [&](auto steps) {
     using S = decltype(steps);
     constexpr bool kPairs = S::kAffine == Affine::kNone && S::kEnd != End::kAdd && !kStream;
     for_each<kPairs>(lines, true, [&](int64_t r, auto n) {
@@ -333,10 +364,10 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
       const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
                                ys};
       run<kStream, V, kStep<X, N>>(runs, lanes, ahead, seam,
-                                   [&](V(&v)[N], auto load) __attribute__((always_inline)) {
-                                     const V c = load(center), s = load(scale), t = load(shift);
+                                   [&](V(&v)[N], auto at) __attribute__((always_inline)) {
+                                     const V c = at(center), s = at(scale), t = at(shift);
                                      unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
-                                     then(v, load);
+                                     then(v, at);
                                    });
     });
   });

@@ -113,6 +113,19 @@ struct Divider {
 
 inline constexpr int64_t kRowsTogether = 32;
 
+// What is added to rows of x before all else, where it is given: the sums of a step stay in a tile,
+// and go to `sum`, unless that is null, past the cache where there is a seam. Residual and sum are
+// elements of x's type.
+template <class T>
+struct RowSums {
+  const void* residual = nullptr;
+  int64_t residual_next = 0;
+  void* sum = nullptr;
+  int64_t sum_next = 0;
+  Seam* seam = nullptr;
+  T* tile = nullptr;
+};
+
 // How rows go all the way from x to y. Weight and bias are arrays along the row, the same for all
 // of them, or null, and then ReLU may follow; mean and rstd receive one a row, or are null.
 template <class T>
@@ -125,6 +138,7 @@ struct RowNorm {
   double* mean;
   double* rstd;
   int64_t together;  // rows a step, at most kRowsTogether
+  RowSums<T> sums = {};
 };
 
 // The kernels that read elements of one storage type where they lie, and widen them in registers.

@@ -148,6 +148,14 @@ class Rows {
                      nullptr,
                      nullptr,
                      together_};
+    Seam sum_seam;
+    RowSums<T>& sums = by.sums;
+    if (work_.residual()) {
+      sums.residual_next = rows.step[kAddend] / unit;
+      sums.sum_next = rows.step[kSum] / unit;
+      sums.seam = &sum_seam;
+      sums.tile = staged_rows();
+    }
     const int64_t last = std::min(end * together_, rows_.size());
     for_runs(rows_, begin * together_, last, [&](int64_t, const Offsets& first, int64_t count) {
       Place place = {first, 0};
@@ -155,6 +163,8 @@ class Rows {
       while (count > 0) {
         by.mean = from(work_.mean, at[kStatistic]);
         by.rstd = from(work_.scale, at[kStatistic]);
+        if (work_.residual()) sums.residual = work_.addend.data + at[kAddend];
+        if (work_.sum) sums.sum = work_.sum.data + at[kSum];
         const int64_t done =
             kernel(work_.x.data + at[kX], rows.step[kX] / unit, work_.y.data + at[kY],
                    rows.step[kY] / unit, count, size_, by, work_.stream ? &seam : nullptr);
@@ -162,11 +172,16 @@ class Rows {
         count -= done;
         if (count == 0) break;
         place.count = std::min(together_, count);
-        otherwise(place);
+        if (work_.residual()) {
+          normalize_staged(place, seam);
+        } else {
+          otherwise(place);
+        }
         place.at.add(rows.step, place.count);
         count -= place.count;
       }
     });
+    sum_seam.leave();
   }
 
   void apply(const Place& place, int64_t c, const State& state, Seam& seam) const {
@@ -196,8 +211,9 @@ class Rows {
 
   // Whether there is a kernel that does all there is to do with a row.
   bool normalizes() const {
-    if (!direct_ || staged_ || work_.given_rstd || !work_.y || work_.weighted()) return false;
-    if (nest_.ndim() > 1 || size_ > kRowChunk || !sequence_.lies() || !normalizer()) return false;
+    if (work_.given_rstd || !work_.y || work_.weighted() || !normalizer()) return false;
+    if (nest_.ndim() > 1 || size_ > kRowChunk) return false;
+    if (work_.residual() ? !sums_lie() : !direct_ || staged_ || !sequence_.lies()) return false;
     const bool shares = step_ == 1 && rows_.still(kWeight) && rows_.still(kBias);
     if ((work_.weight || work_.bias) && !shares) return false;
     const bool reports = work_.mean || work_.scale;
@@ -205,6 +221,26 @@ class Rows {
     if (work_.scale && work_.rule.report != Report::kReciprocal) return false;
     return !work_.adds() && !work_.count && !work_.m2 &&
            !leaves_in_blocks(work_.y.data, rows_.inner_step(kY) / work_.y.unit(), size_);
+  }
+
+  // Rows whose sums are in their tile, and where they belong.
+  void normalize_staged(const Place& place, Seam& seam) const {
+    double total[kMostPart];
+    State state;
+    sequence_.of_rows(staged_rows(), kTypeOf<T>, size_, place.count, parts(total));
+    finish(place, total, state);
+    apply(place, 0, state, seam);
+  }
+
+  // Whether the kernel reads x and residual, and writes y and the sum, where they lie.
+  bool sums_lie() const {
+    const auto lies = [&](const Array& a, Operand o) {
+      const int64_t unit = work_.x.unit();
+      return !a || (a.type == work_.x.type && aligned(a.data, nest_, o, unit) &&
+                    aligned(a.data, rows_, o, unit));
+    };
+    return runs_ && left_ == Activation::kNone && lies(work_.x, kX) && lies(work_.y, kY) &&
+           lies(work_.addend, kAddend) && lies(work_.sum, kSum);
   }
 
   int64_t together() const {
