@@ -16,10 +16,6 @@ py::detail::npy_api& numpy() {
   return api;
 }
 
-bool is_exactly_ndarray(py::handle object) {
-  return Py_TYPE(object.ptr()) == numpy().PyArray_Type_;
-}
-
 bool is_ndarray(py::handle object) {
   return is_exactly_ndarray(object) || numpy().PyArray_Check_(object.ptr());
 }
@@ -136,6 +132,10 @@ void packed_strides(const View& like, int64_t unit, int64_t* strides) {
     strides[order[k]] = step;
     step *= std::max<int64_t>(like.shape[order[k]], 1);
   }
+}
+
+bool is_exactly_ndarray(py::handle object) {
+  return Py_TYPE(object.ptr()) == numpy().PyArray_Type_;
 }
 
 std::string type_name(py::handle object) {
@@ -299,18 +299,18 @@ DType Arguments::floating_dtype(py::handle object) const {
     return DType::kBFloat16;
   }
   std::optional<DType> type;
-  std::string name;
+  py::object found;
   try {
-    const py::dtype found = py::dtype::from_args(wanted);
-    type = type_of(found.num());
-    name = py::str(py::object(found));
-    const char order = found.byteorder();
-    if (order != '=' && order != '|') type.reset();
+    const py::dtype dtype = py::dtype::from_args(wanted);
+    const char order = dtype.byteorder();
+    if (order == '=' || order == '|') type = type_of(dtype.num());
+    found = dtype;
   } catch (py::error_already_set&) {
     fail_type("dtype must be a NumPy dtype, got " + type_name(object));
   }
   if (!type || !is_floating(*type)) {
-    fail_type("dtype is " + name + ", expected float32, float64, float16 or bfloat16");
+    fail_type("dtype is " + std::string(py::str(found)) +
+              ", expected float32, float64, float16 or bfloat16");
   }
   return *type;
 }

@@ -96,6 +96,9 @@ DType wider(DType a, DType b);
 // The core's errors as Python's, in the module that calls this.
 void translate_errors();
 
+// Whether it is NumPy's own array, of no type derived from it.
+bool is_exactly_ndarray(py::handle object);
+
 // The type of an object, short: "list", "torch.Tensor".
 std::string type_name(py::handle object);
 

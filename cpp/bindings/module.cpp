@@ -286,8 +286,32 @@ py::object standardize(Handle x_, Handle axis_, Handle mean, Handle std, Handle 
   return results.take();
 }
 
+// What most give: a number, or a list or tuple of them. Null: something else.
+py::object plain_numbers(Handle object) {
+  const auto number = [](PyObject* p, double& value) {
+    if (!PyFloat_CheckExact(p) && !PyLong_CheckExact(p)) return false;
+    value = PyFloat_AsDouble(p);
+    const bool large = value == -1 && PyErr_Occurred();
+    if (large) PyErr_Clear();
+    return !large;
+  };
+  if (is_exactly_ndarray(object) && py::isinstance<py::array_t<double>>(object)) {
+    return py::reinterpret_borrow<py::object>(object);
+  }
+  double value;
+  if (number(object.ptr(), value)) return py::array_t<double>(1, &value);
+  if (!PyTuple_CheckExact(object.ptr()) && !PyList_CheckExact(object.ptr())) return {};
+  std::vector<double> values;
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(object.ptr()); ++i) {
+    if (!number(PySequence_Fast_GET_ITEM(object.ptr(), i), value)) return {};
+    values.push_back(value);
+  }
+  return py::array_t<double>(std::ssize(values), values.data());
+}
+
 // A number, a sequence or an array of numbers, as float64.
 py::object numbers(Arguments& arguments, const char* name, Handle object) {
+  if (py::object array = plain_numbers(object)) return array;
   const py::module_ numpy = py::module_::import("numpy");
   View unused;  // says what masked arrays are refused for
   if (py::isinstance(object, numpy.attr("ma").attr("MaskedArray"))) {

@@ -23,7 +23,7 @@ class Pass {
 
   void operator()(int64_t begin, int64_t end) const {
     for_runs(p_.nest, begin, end, [&](int64_t, const Offsets& at, int64_t count) {
-      for_pieces(0, count, [&](int64_t b, int64_t e) {
+      for_line_pieces(p_.y.data + at[kY], p_.y.unit(), count, [&](int64_t b, int64_t e) {
         Offsets o = at;
         if (p_.nest.ndim() > 0) o.add(p_.nest.inner().step, b);
         piece(o, e - b);
@@ -47,17 +47,20 @@ class Pass {
     if (split_) split_(x, count, p_.channels, split);
     const auto widen = kernels_.widen[static_cast<int>(p_.x.type)];
     const auto narrow = kernels_.narrow[static_cast<int>(p_.y.type)];
+    const bool beside = !join_ && y_unit == step(kY);
+    const auto stream =
+        beside && p_.stream ? kernels_.stream_narrow[static_cast<int>(p_.y.type)] : nullptr;
     for (int c = 0; c < p_.channels; ++c) {
       const char* from = split + p_.from[c] * kGroup * x_unit;
       if (!split_) from = line(x + p_.from[c] * p_.x_step, count, raw);
       T tile[kGroup];
       widen(from, tile, count);
-      const bool beside = y_unit == step(kY);
       char* to = join_ ? joined + c * kGroup * y_unit : beside ? y + c * p_.y_step : raw;
       const bool lies = holds<T>(p_.y.type, to);
       T* const mapped = lies ? reinterpret_cast<T*>(to) : tile;
-      map(static_cast<std::size_t>(c), tile, mapped, count, lies && beside && !join_);
-      if (!lies) narrow(tile, to, count);
+      map(static_cast<std::size_t>(c), tile, mapped, count, lies && beside);
+      if (!lies && stream) stream(tile, to, count, x + count * step(kX));
+      if (!lies && !stream) narrow(tile, to, count);
       if (!join_ && !beside) scatter_line(raw, count, y + c * p_.y_step);
     }
     if (join_) join_(joined, count, p_.channels, y);

@@ -8,7 +8,7 @@ namespace normfast {
 
 // Rows that go together while they stay in the first cache; fewer where they come from memory, so
 // that reads and writes alternate quickly.
-inline constexpr int64_t kTogetherElements = 4096, kTogetherFar = 1536;
+inline constexpr int64_t kTogether = 16384, kTogetherFar = 6144;  // bytes
 inline constexpr int64_t kShortRow = 320;          // bytes: several share most of their lines
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
@@ -244,9 +244,8 @@ class Rows {
   }
 
   int64_t together() const {
-    const int64_t elements = planes_side_by_side_ ? kStaged
-                             : work_.far          ? kTogetherFar
-                                                  : kTogetherElements;
+    const int64_t elements =
+        planes_side_by_side_ ? kStaged : (work_.far ? kTogetherFar : kTogether) / work_.x.unit();
     // Two at least share what they load of weight and bias.
     const int64_t least = normalizes_ ? 2 : 1;
     return std::min(std::clamp(elements / size_, least, kRowsTogether), rows_.inner_size());

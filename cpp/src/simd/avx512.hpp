@@ -15,8 +15,13 @@ __mmask8 first8(int64_t count) { return static_cast<__mmask8>(_bzhi_u32(0xffu, c
 
 // Sixteen numbers of sixteen bits to and from floats.
 __m512 widen16(const Half*, __m256i bits) { return _mm512_cvtph_ps(bits); }
+// Each to the upper half of its float.
 __m512 widen16(const BFloat16*, __m256i bits) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+  alignas(64) static constexpr uint16_t kUp[32] = {0, 0,  0, 1,  0, 2,  0, 3,  0, 4, 0,
+                                                   5, 0,  6, 0,  7, 0,  8, 0,  9, 0, 10,
+                                                   0, 11, 0, 12, 0, 13, 0, 14, 0, 15};
+  return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_load_si512(kUp),
+                                                            _mm512_castsi256_si512(bits)));
 }
 
 __m256i narrow16(const Half*, __m512 v) {
@@ -41,11 +46,28 @@ __m256i narrow16(const BFloat16*, __m512 v) {
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_upper(v), 16));
 }
 
+// Thirty-two at once: the upper half goes up where the sum of the lower one, 0x7fff and the upper
+// one's last bit has a carry; half that sum, with its carry on top, is an average.
 __m512i narrow32(const BFloat16*, __m512 v, __m512 w) {
   alignas(64) static constexpr uint16_t kUpper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
                                                       23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
                                                       45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-  return _mm512_permutex2var_epi16(round_upper(v), _mm512_load_si512(kUpper), round_upper(w));
+  alignas(64) static constexpr uint16_t kLower[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20,
+                                                      22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42,
+                                                      44, 46, 48, 50, 52, 54, 56, 58, 60, 62};
+  const auto halves = [](__m512i a, const uint16_t* which, __m512i b) {
+    return _mm512_permutex2var_epi16(a, _mm512_load_si512(which), b);
+  };
+  if (_mm512_cmp_ps_mask(v, w, _CMP_UNORD_Q)) [[unlikely]] {
+    return halves(round_upper(v), kUpper, round_upper(w));
+  }
+  const __m512i a = _mm512_castps_si512(v), b = _mm512_castps_si512(w);
+  const __m512i upper = halves(a, kUpper, b);
+  constexpr int kAndOr = 0xea;  // (upper & 1) | 0x7ffe
+  const __m512i term =
+      _mm512_ternarylogic_epi32(upper, _mm512_set1_epi16(1), _mm512_set1_epi16(0x7ffe), kAndOr);
+  const __m512i average = _mm512_avg_epu16(halves(a, kLower, b), term);
+  return _mm512_add_epi16(upper, _mm512_srli_epi16(average, 15));
 }
 
 struct F32 {
