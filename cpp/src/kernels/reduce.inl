@@ -338,6 +338,25 @@ void reduce_short(const X* x, int64_t stride, int64_t rows, int64_t n, double* m
 
 // ---- rows of any length -----------------------------------------------------------------------
 
+// Whether sums about a center may be trusted. Positive forms, so that a NaN fails them; q - q is 0
+// for a finite q only.
+template <Reduction R>
+bool trusted(double m2, double q, double least) {
+  if constexpr (R == Reduction::kMaximum) return true;
+  const bool kept = R != Reduction::kMoments || m2 >= 0.5 * q;
+  return kept && q >= (R == Reduction::kMagnitudes ? 0 : least) && q - q == 0;
+}
+
+// The mean of the first eight elements.
+template <class X>
+Computing<X> probe(const X* x) {
+  using T = Computing<X>;
+  T p[16];
+  Lanes<X>::V::load(x, 8).store(p);
+  return (((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))) *
+         static_cast<T>(0.125);
+}
+
 template <Reduction R, class X>
 Moments reduce_row(const void* first, const void* const* groups, int64_t n, double tiny) noexcept {
   using V = typename Lanes<X>::V;
@@ -363,10 +382,7 @@ Moments reduce_row(const void* first, const void* const* groups, int64_t n, doub
   if constexpr (R != Reduction::kMoments) {
     for (int64_t g = 0; g < number; ++g) add(Raw{}, g, zero);
     const double q = total<R>(Q);
-    if constexpr (R == Reduction::kMaximum) return {count, 0, 0, q};
-    // Positive forms, so that a NaN fails them. Q - Q is 0 for a finite Q only.
-    if (q >= (R == Reduction::kSquares ? tiny * count : 0) && q - q == 0) return {count, 0, 0, q};
-    return reduce_exact<R>(x, n);
+    return trusted<R>(q, q, tiny * count) ? Moments{count, 0, 0, q} : reduce_exact<R>(x, n);
   }
 
   // A probe decides between raw sums and sums about c: one group of a long row, or its first
@@ -382,10 +398,7 @@ Moments reduce_row(const void* first, const void* const* groups, int64_t n, doub
       S = Q = F64::set(0);
     }
   } else {
-    T p[16];
-    V::load(x[0], 8).store(p);
-    const T eighth = static_cast<T>(0.125);
-    c = (((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))) * eighth;
+    c = probe(x[0]);
   }
   if (centred) {
     for (int64_t g = 1; g < number; ++g) add(Raw{}, g, zero);
@@ -394,8 +407,34 @@ Moments reduce_row(const void* first, const void* const* groups, int64_t n, doub
     for (int64_t g = 0; g < number; ++g) add(Shifted{}, g, center);
   }
   const double s = sum(S), q = sum(Q), t = s / count, m2 = q - s * t;
-  if (m2 >= 0.5 * q && q >= tiny * count && q - q == 0) return moments_about(count, c, t, m2);
-  return reduce_exact<R>(x, n);
+  return trusted<R>(m2, q, tiny * count) ? moments_about(count, c, t, m2) : reduce_exact<R>(x, n);
+}
+
+// Eight rows of one group: their sums are folded, and their moments found, a row a lane.
+template <Reduction R, class X>
+void reduce_eight(const X* x, int64_t stride, int64_t rows, int64_t n, double tiny, double* mean,
+                  double* mean_lo, double* m2) {
+  using V = typename Lanes<X>::V;
+  constexpr bool kShift = R == Reduction::kMoments;
+  F64 s[8], q[8];
+  double c[8] = {}, square[8], rest[8];
+  for (int64_t k = 0; k < 8; ++k) {
+    s[k] = q[k] = F64::set(0);
+    if (k >= rows) continue;
+    const X* const row = x + k * stride;
+    Computing<X> center = 0;
+    if constexpr (kShift) c[k] = center = probe(row);
+    add_group<R, kShift>(row, n, V::set(center), s[k], q[k]);
+  }
+  const Sums sums = {totals<Reduction::kMoments>(s), totals<R>(q)};
+  put_moments<R>(F64::load(c), sums, n, rows, mean, mean_lo, m2);
+  sums.q.store(square);
+  (sums.q - sums.s * (sums.s / F64::set(static_cast<double>(n)))).store(rest);  // m2, or below 0
+  for (int64_t k = 0; k < rows; ++k) {
+    if (trusted<R>(rest[k], square[k], tiny * static_cast<double>(n))) continue;
+    const Moments m = reduce_exact<R>(Groups<X>(x + k * stride, nullptr), n);
+    mean[k] = m.mean, mean_lo[k] = m.mean_lo, m2[k] = m.m2;
+  }
 }
 
 template <Reduction R, class X>
@@ -403,7 +442,12 @@ void reduce_rows(const void* first, int64_t stride, int64_t rows, int64_t n, dou
                  double* mean, double* mean_lo, double* m2) noexcept {
   const X* x = static_cast<const X*>(first);
   if (n <= kRowDirect) return reduce_short<R>(x, stride, rows, n, mean, mean_lo, m2);
-  for (int64_t r = 0; r < rows; ++r) {
+  int64_t r = 0;
+  for (; n <= kGroup && rows - r >= 4; r += 8) {
+    reduce_eight<R>(x + r * stride, stride, rows - r < 8 ? rows - r : 8, n, tiny, mean + r,
+                    mean_lo + r, m2 + r);
+  }
+  for (; r < rows; ++r) {
     const Moments m = reduce_row<R, X>(x + r * stride, nullptr, n, tiny);
     mean[r] = m.mean, mean_lo[r] = m.mean_lo, m2[r] = m.m2;
   }
