@@ -25,7 +25,7 @@ constexpr std::size_t kPointer = sizeof(void (*)());
 static_assert(sizeof(DirectKernels<float>) == (5 * kReductions + 4) * kPointer);
 static_assert(sizeof(Kernels<float>) ==
               kDTypes * sizeof(DirectKernels<float>) +
-                  (2 * kReductions + 3 * kDTypes + 2 * kActivations + 6) * kPointer);
+                  (2 * kReductions + 3 * kDTypes + 2 * kActivations + 7) * kPointer);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
 
@@ -283,6 +283,10 @@ class Benchmarks {
 
   // The weights are a tile's, in cache, and do not count as bytes.
   void add_weighted() const {
+    add("select_weights", name_of(kTypeOf<T>), DType::kUInt8, kTypeOf<T>, Moves::kReads, kRow,
+        [select = k_.select_weights](Data<T>& d, int64_t i) {
+          select(reinterpret_cast<const uint8_t*>(d.in(i)), kRow, false, d.wide.data());
+        });
     for (int r = 0; r < kReductions; ++r) {
       const std::string what = std::string("/") + kReductionNames[r];
       if (const auto reduce = k_.reduce_weighted[r]) {

@@ -18,7 +18,7 @@ template <class T>
 constexpr bool kListIsComplete =
     sizeof(DirectKernels<T>) == (5 * kReductions + 4) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
-                              (2 * kReductions + 3 * kDTypes + 2 * kActivations + 6) * kPointer;
+                              (2 * kReductions + 3 * kDTypes + 2 * kActivations + 7) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
@@ -297,6 +297,25 @@ class SomeRows {
   const T* bias_;
   const X* addend_;
 };
+
+TEST_P(KernelsKeep, WhatIsNotSelectedWeighsNothing) {
+  std::mt19937_64 random(7);
+  for (int64_t n = 0; n < 130; ++n) {
+    std::vector<uint8_t> selected;
+    std::vector<double> given;
+    for (int64_t i = 0; i < n; ++i) {
+      selected.push_back(static_cast<uint8_t>(integer(random, 0, 2) * 127));
+      given.push_back(static_cast<double>(i) + 0.5);
+    }
+    for (const bool weighs : {false, true}) {
+      std::vector<double> weight = given;
+      GetParam()->f32.select_weights(selected.data(), n, weighs, weight.data());
+      for (std::size_t i = 0; i < weight.size(); ++i) {
+        ASSERT_EQ(weight[i], selected[i] == 0 ? 0 : weighs ? given[i] : 1) << i << " of " << n;
+      }
+    }
+  }
+}
 
 TEST_P(KernelsAgree, ApplyRows) {
   each_storage([&]<class X>(X) {

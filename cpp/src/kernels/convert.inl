@@ -14,6 +14,15 @@ void widen(const void* from, T* y, int64_t count) noexcept {
   }
 }
 
+void select_weights(const uint8_t* __restrict selected, int64_t n, bool given,
+                    double* __restrict weight) noexcept {
+  if (given) {
+    for (int64_t i = 0; i < n; ++i) weight[i] = selected[i] ? weight[i] : 0;
+  } else {
+    for (int64_t i = 0; i < n; ++i) weight[i] = selected[i] ? 1 : 0;
+  }
+}
+
 template <class H>
 void widen_half(const void* from, float* y, int64_t count) noexcept {
   const H* x = static_cast<const H*>(from);

@@ -211,6 +211,11 @@ struct Kernels {
                                     int64_t lanes, const double* center, double* count, double* sum,
                                     double* square) noexcept;
 
+  // What each of n elements counts by: 0 where its byte of `selected` is, else what stands in
+  // weight already, or, where nothing is given there, 1.
+  using SelectWeights = void (*)(const uint8_t* selected, int64_t n, bool given,
+                                 double* weight) noexcept;
+
   // Elements of a storage type to the computing type, and back, rounded once to nearest even.
   using Widen = void (*)(const void* x, T* y, int64_t count) noexcept;
   using Narrow = void (*)(const T* x, void* y, int64_t count) noexcept;
@@ -255,6 +260,7 @@ struct Kernels {
   DirectKernels<T> direct[kDTypes];
   ReduceWeighted reduce_weighted[kReductions];
   AddLinesWeighted add_lines_weighted[kReductions];
+  SelectWeights select_weights;
   Widen widen[kDTypes];
   Narrow narrow[kDTypes];
   StreamBytes stream_bytes;

@@ -769,11 +769,12 @@ template <Reduction R>
 struct WeightedSums {
   F64 count = F64::set(0), s = count, q = count;
 
+  template <bool kCounts = true, bool kSquares = true>
   void add(F64 x, F64 w, F64 c) {
     const F64 d = where_nonzero(w, x - c);
-    count = count + w;
+    if constexpr (kCounts) count = count + w;
     if constexpr (R == Reduction::kMoments) s = fma(w, d, s);
-    q = accumulate_weighted<R>(q, w, d);
+    if constexpr (kSquares) q = accumulate_weighted<R>(q, w, d);
   }
   void store(double* to_count, double* to_s, double* to_q, int64_t lanes) const {
     count.store(to_count, lanes);
@@ -782,35 +783,41 @@ struct WeightedSums {
   }
 };
 
+template <Reduction R, bool kCounts, bool kSquares, class T>
+WeightedSums<R> weighted_sums(const T* x, const double* weight, int64_t n, double c) {
+  const F64 center = F64::set(c);
+  // Short rows in the order of their elements, as without weights.
+  const int64_t step = n < kRowTurned ? 1 : 8;
+  WeightedSums<R> sums;
+  int64_t i = 0;
+  for (; i + 16 <= n && step == 8; i += 16) {
+    const Wide v = load_wide(x + i), w = load_wide(weight + i);
+    sums.template add<kCounts, kSquares>(v.lo, w.lo, center);
+    sums.template add<kCounts, kSquares>(v.hi, w.hi, center);
+  }
+  for (; i < n; i += step) {
+    const int64_t m = n - i < step ? n - i : step;
+    sums.template add<kCounts, kSquares>(load_f64(x + i, m), F64::load(weight + i, m), center);
+  }
+  return sums;
+}
+
 template <Reduction R, class T>
 Moments reduce_weighted(const T* x, const double* weight, int64_t n) noexcept {
   int64_t first = 0;
   while (first < n && weight[first] == 0) ++first;
   if (first == n) return {0, 0, 0, 0};
-  constexpr bool kCentred = R == Reduction::kMoments;
-  // Short rows in the order of their elements, as without weights.
-  const int64_t step = n < kRowTurned ? 1 : 8;
-  double c = kCentred ? static_cast<double>(x[first]) : 0, count, t = 0, q;
-  for (int pass = 0;; ++pass) {
-    const F64 center = F64::set(c);
-    WeightedSums<R> sums;
-    int64_t i = 0;
-    for (; i + 16 <= n && step == 8; i += 16) {
-      const Wide v = load_wide(x + i), w = load_wide(weight + i);
-      sums.add(v.lo, w.lo, center);
-      sums.add(v.hi, w.hi, center);
-    }
-    for (; i < n; i += step) {
-      const int64_t m = n - i < step ? n - i : step;
-      sums.add(load_f64(x + i, m), F64::load(weight + i, m), center);
-    }
-    count = sum(sums.count);
-    q = total<R>(sums.q);
-    if (!kCentred) return {count, 0, 0, q};
-    t = sum(sums.s) / count;
-    if (pass == 1) return moments_about(count, c, t, q - t * t * count);
-    c += t;
+  if constexpr (R != Reduction::kMoments) {
+    const WeightedSums<R> sums = weighted_sums<R, true, true>(x, weight, n, 0);
+    return {sum(sums.count), 0, 0, total<R>(sums.q)};
   }
+  double c = static_cast<double>(x[first]);
+  const WeightedSums<R> about_first = weighted_sums<R, true, false>(x, weight, n, c);
+  const double count = sum(about_first.count);
+  c += sum(about_first.s) / count;
+  const WeightedSums<R> about_mean = weighted_sums<R, false, true>(x, weight, n, c);
+  const double t = sum(about_mean.s) / count;
+  return moments_about(count, c, t, total<R>(about_mean.q) - t * t * count);
 }
 
 template <Reduction R, class T>

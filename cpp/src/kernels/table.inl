@@ -71,6 +71,7 @@ constexpr Kernels<T> kernels_of() {
        reduce_weighted<kMaximum, T>, nullptr},
       {add_lines_weighted<kMoments, T>, add_lines_weighted<kSquares, T>,
        add_lines_weighted<kMagnitudes, T>, add_lines_weighted<kMaximum, T>, nullptr},
+      select_weights,
       // In the order of DType.
       {widen<float, T>, widen<double, T>, widen_half<Half>, widen_half<BFloat16>, widen<uint8_t, T>,
        widen<int8_t, T>, widen<uint16_t, T>, widen<int16_t, T>, widen<int32_t, T>,

@@ -187,7 +187,7 @@ class LaneReducer {
   const double* weights(const Strip& strip, const Lines& lines, int64_t begin, int64_t end) const {
     double* const p = tile<double, 1>();
     for_lines(strip, lines, begin, end, [&](int64_t i, const Offsets& at) {
-      fetch_weights(work_, line_, at, strip.begin, strip.end, p + i * strip.width());
+      fetch_weights(work_, kernels_, line_, at, strip.begin, strip.end, p + i * strip.width());
     });
     return p;
   }

@@ -66,7 +66,7 @@ class Sequence {
     if (!work_.weighted()) return kernels_.of(kTypeOf<T>).reduce_row[r](p, nullptr, count, tiny_);
     if (whole_ && !work_.where[at[kWhere]]) return {0, 0, 0, 0};
     double* weights = tile<double, 1>();
-    fetch_weights(work_, nest_, at, begin, begin + count, weights);
+    fetch_weights(work_, kernels_, nest_, at, begin, begin + count, weights);
     return kernels_.reduce_weighted[r](p, weights, count);
   }
 

@@ -301,22 +301,21 @@ void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int
 }
 
 // The weight each element counts by: its sample weight, or 1; 0 where it is not selected.
-inline void fetch_weights(const Work& work, const Nest& nest, const Offsets& start, int64_t begin,
-                          int64_t end, double* tile) {
+template <class T>
+void fetch_weights(const Work& work, const Kernels<T>& kernels, const Nest& nest,
+                   const Offsets& start, int64_t begin, int64_t end, double* tile) {
   if (work.sample_weight) {
     gather(nest, kSampleWeight, work.sample_weight + start[kSampleWeight], begin, end,
            sizeof(double), tile);
   }
   if (!work.where) return;
+  const char* const where = work.where + start[kWhere];
+  const bool lies = one_run(nest, kWhere, 1);
   for_pieces(begin, end, [&](int64_t b, int64_t e) {
-    uint8_t selected[kGroup];
-    gather(nest, kWhere, work.where + start[kWhere], b, e, 1, selected);
-    double* const w = tile + (b - begin);
-    if (work.sample_weight) {
-      for (int64_t i = 0; i < e - b; ++i) w[i] = selected[i] ? w[i] : 0;
-    } else {
-      for (int64_t i = 0; i < e - b; ++i) w[i] = selected[i] ? 1 : 0;
-    }
+    uint8_t copy[kGroup];
+    if (!lies) gather(nest, kWhere, where, b, e, 1, copy);
+    const auto* const selected = lies ? reinterpret_cast<const uint8_t*>(where) + b : copy;
+    kernels.select_weights(selected, e - b, work.sample_weight != nullptr, tile + (b - begin));
   });
 }
 
