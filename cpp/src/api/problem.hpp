@@ -104,7 +104,7 @@ class Problem {
 
   DType computing() const { return computing_; }
   int threads() const;
-  // A result that fills half of the last cache or more is written past it, which saves reading
+  // A result that fills over a quarter of the last cache is written past it, which saves reading
   // its lines first. In place they are there already.
   bool streams(const void* x, const void* out) const;
   bool weighted() const { return work_.weighted(); }
