@@ -251,22 +251,24 @@ Moments reduce_exact(Groups<X> x, int64_t n) {
 // All in float64, about the first element. Eight rows' sums are folded, and their moments found, a
 // row a lane. Rows under kRowTurned are turned first, so that a lane is a row throughout.
 
-// Moments of eight rows from their sums about c.
+// Moments of eight rows from their sums about c. Says what m2 would be if it could be below 0.
 template <Reduction R>
-void put_moments(F64 c, Sums sums, int64_t n, int64_t rows, double* mean, double* mean_lo,
-                 double* m2) {
+F64 put_moments(F64 c, Sums sums, int64_t n, int64_t rows, double* mean, double* mean_lo,
+                double* m2) {
   const F64 zero = F64::set(0);
-  F64 high = zero, low = zero, square = sums.q;
+  F64 high = zero, low = zero, rest = sums.q, square = rest;
   if constexpr (R == Reduction::kMoments) {
     const F64 t = sums.s / F64::set(static_cast<double>(n));
     high = c + t;
     const F64 part = high - c;
     low = (c - (high - part)) + (t - part);
-    square = larger(zero, sums.q - sums.s * t);
+    rest = sums.q - sums.s * t;
+    square = larger(zero, rest);
   }
   high.store(mean, rows);
   low.store(mean_lo, rows);
   square.store(m2, rows);
+  return rest;
 }
 
 template <Reduction R>
@@ -427,9 +429,8 @@ void reduce_eight(const X* x, int64_t stride, int64_t rows, int64_t n, double ti
     add_group<R, kShift>(row, n, V::set(center), s[k], q[k]);
   }
   const Sums sums = {totals<Reduction::kMoments>(s), totals<R>(q)};
-  put_moments<R>(F64::load(c), sums, n, rows, mean, mean_lo, m2);
+  put_moments<R>(F64::load(c), sums, n, rows, mean, mean_lo, m2).store(rest);
   sums.q.store(square);
-  (sums.q - sums.s * (sums.s / F64::set(static_cast<double>(n)))).store(rest);  // m2, or below 0
   for (int64_t k = 0; k < rows; ++k) {
     if (trusted<R>(rest[k], square[k], tiny * static_cast<double>(n))) continue;
     const Moments m = reduce_exact<R>(Groups<X>(x + k * stride, nullptr), n);
