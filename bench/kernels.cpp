@@ -25,7 +25,7 @@ constexpr std::size_t kPointer = sizeof(void (*)());
 static_assert(sizeof(DirectKernels<float>) == (5 * kReductions + 4) * kPointer);
 static_assert(sizeof(Kernels<float>) ==
               kDTypes * sizeof(DirectKernels<float>) +
-                  (2 * kReductions + 3 * kDTypes + 2 * kActivations + 7) * kPointer);
+                  (2 * kReductions + 3 * kDTypes + 2 * kActivations + 6) * kPointer);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
 
@@ -271,12 +271,6 @@ class Benchmarks {
       add("stream_narrow", name_of(kTypeOf<T>) + "_" + name_of(type), kTypeOf<T>, type,
           Moves::kReadsAndWrites, kGroup, [=](Data<T>& d, int64_t i) {
             narrow(d.template in<T>(i), d.out(i), kGroup, d.in(i + kGroup));
-          });
-    }
-    if (type == kTypeOf<T>) {
-      add("stream_bytes", type, Moves::kReadsAndWrites, kGroup,
-          [out = k_.stream_bytes](Data<T>& d, int64_t i) {
-            out(d.in(i), d.out(i), kGroup * d.x_size, d.in(i + kGroup));
           });
     }
   }

@@ -159,25 +159,6 @@ TEST_P(Convert, HalvesPastTheCacheAreThoseThroughIt) {
   with(BFloat16());
 }
 
-TEST_P(Convert, BytesPastTheCacheAreKeptAndNothingIsWrittenBesideThem) {
-  const Fenced from_memory(1 << 12), to_memory(1 << 12);
-  std::mt19937_64 random(1);
-  for (std::size_t bytes = 0; bytes <= 200; ++bytes) {
-    std::vector<char> values(bytes);
-    for (char& v : values) v = static_cast<char>(random());
-    const char* x = from_memory.last(values);
-    for (std::size_t start = 0; start < 64; ++start) {
-      std::vector<char> wanted(bytes + 128, 7);
-      char* y = to_memory.last(wanted);
-      std::copy(values.begin(), values.end(), wanted.begin() + static_cast<std::ptrdiff_t>(start));
-      GetParam()->f32.stream_bytes(x, y + start, std::ssize(values), y + 99999);
-      GetParam()->fence();
-      ASSERT_EQ(std::memcmp(y, wanted.data(), wanted.size()), 0)
-          << bytes << " from byte " << start << " of a line on";
-    }
-  }
-}
-
 TEST_P(Convert, FloatsAndDoublesBecomeEachOther) {
   std::vector<double> doubles = {0.0, -0.0, NAN, 1e39, -1e39, 1e-46, 0x1p-150, 0x1.000001p-150};
   std::vector<float> floats(doubles.begin(), doubles.end());

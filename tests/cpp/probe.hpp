@@ -17,7 +17,7 @@ struct LaneProbe {
 
   int64_t lanes;
   void (*set)(T value, T* result);
-  Unary copy;    // load, then store
+  Unary copy;    // load, in a register, then store
   Unary stream;  // past the cache, to an aligned result
   void (*load)(const T* from, int64_t count, T* result);
   void (*store)(const T* a, T* to, int64_t count);

@@ -10,7 +10,7 @@ constexpr auto lanes_of() {
   return LaneProbe<T>{
       V::kLanes,
       [](T value, T* r) { V::set(value).store(r); },
-      [](const T* a, T* r) { V::load(a).store(r); },
+      [](const T* a, T* r) { in_register(V::load(a)).store(r); },
       [](const T* a, T* r) {
         V::load(a).stream(r);
         fence();

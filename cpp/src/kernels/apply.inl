@@ -80,10 +80,11 @@ struct Then {
   [[gnu::always_inline]] void operator()(V (&v)[N], At at) const {
     constexpr Affine A = S::kAffine;
     if constexpr (A == Affine::kUniform) each([&](auto k) { v[k] = fma(v[k], w[k], b[k]); });
-    if constexpr (A == Affine::kWeight) each([&, l = at(weight)](auto k) { v[k] = v[k] * l; });
-    if constexpr (A == Affine::kBias) each([&, l = at(bias)](auto k) { v[k] = v[k] + l; });
+    const auto shared = [&](const T* p) { return in_register(at(p)); };
+    if constexpr (A == Affine::kWeight) each([&, l = shared(weight)](auto k) { v[k] = v[k] * l; });
+    if constexpr (A == Affine::kBias) each([&, l = shared(bias)](auto k) { v[k] = v[k] + l; });
     if constexpr (A == Affine::kBoth) {
-      each([&, l = at(weight), m = at(bias)](auto k) { v[k] = fma(v[k], l, m); });
+      each([&, l = shared(weight), m = shared(bias)](auto k) { v[k] = fma(v[k], l, m); });
     }
     if constexpr (S::kEnd == End::kAdd) {
       each([&](auto k) { v[k] = v[k] + at(addend + k * next); });
@@ -133,9 +134,10 @@ struct Stream {
 };
 
 // Vectors of each run in one step: all are read before the first is written, as a load may wait for
-// an earlier store to the same place of another page.
+// an earlier store to the same place of another page. As many as registers hold.
 template <class Y, int N>
-inline constexpr int kStep = N > 1 || sizeof(Y) == 2 ? 2 : 4;
+inline constexpr int kStep =
+    (N > 1 || sizeof(Y) == 2 ? 2 : 4) * (F32::kRegisters >= 32 && (N > 1 || sizeof(Y) > 2) ? 2 : 1);
 
 // Where a vector lies in its run; here its lanes of another array are read and written.
 template <class V>
@@ -177,8 +179,8 @@ template <int U, class V, class X, int N, class Y, class Map, class Store>
   unroll<U>([&](auto u) { map(v[u], Whole<V>{i + u * L}); });
   unroll<N>([&](auto k) {
     Y* const y = runs.y + k * runs.ys + i;
-    if constexpr (sizeof(Y) == 2 && U == 2) {
-      store(y, v[0][k], v[1][k]);
+    if constexpr (sizeof(Y) == 2 && U % 2 == 0) {
+      unroll<U / 2>([&](auto u) { store(y + 2 * u * L, v[2 * u][k], v[2 * u + 1][k]); });
     } else {
       unroll<U>([&](auto u) { store(y + u * L, v[u][k]); });
     }
@@ -203,10 +205,21 @@ template <class V, class X, int N, class Y, class Map>
   if (i < count) map_some<V>(runs, i, count - i, map);
 }
 
+// Elements of y before the first line that starts with one, less than a line of them.
+template <class Y>
+int64_t before_line(const Y* y) {
+  return static_cast<int64_t>(-reinterpret_cast<uintptr_t>(y) % 64 / sizeof(Y));
+}
+
+// Runs from so many elements on are mapped by whole lines of y, which is often as far into one as x
+// is: stores and loads that straddle two take twice as long. (Halves wait for their rounding.)
+constexpr int64_t kWorthAligning = 128;
+
 template <class V, int U, class X, int N, class Y, class Map>
 [[gnu::always_inline]] inline void map_run(Runs<X, N, Y> runs, int64_t count, const Map& map) {
   constexpr int64_t L = V::kLanes;
-  int64_t i = 0;
+  int64_t i = sizeof(Y) > 2 && count >= kWorthAligning ? before_line(runs.y) : 0;
+  if (i > 0) map_rest<V>(runs, 0, i, map);
   if constexpr (U > 1) {
     for (; i + U * L <= count; i += U * L) map_vectors<U, V>(runs, i, map, Store{});
   }
@@ -317,10 +330,69 @@ void for_each(int64_t number, bool pairs, const Body& body) {
   for (; r < number; ++r) body(r, std::integral_constant<int, 1>{});
 }
 
+// Results that follow one another in y wait in a block until whole lines of them are together,
+// where this is faster than to join the ends of each two rows: where those start at different
+// places of a line, or are halves.
+constexpr int64_t kBlock = 4096, kUnevenRow = 640, kEvenHalves = 256;  // bytes
+
+template <class Y>
+bool leaves_in_blocks(const Y* y, int64_t ys, int64_t count) {
+  const int64_t bytes = count * static_cast<int64_t>(sizeof(Y));
+  if (ys != count) return false;
+  if (bytes % 64) return bytes < kUnevenRow;
+  return sizeof(Y) == 2 && bytes < kEvenHalves && before_line(y) > 0;
+}
+
+// The block starts as far into a line as y does. What does not fill its last line goes to the seam.
+inline void stream_block(char* block, char* y, int64_t bytes, Seam& seam) {
+  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) % 64);
+  const int64_t end = beyond + bytes;
+  char* const line = y - beyond;
+  int64_t i = 0;
+  if (beyond > 0) {
+    if (seam.line == line && seam.filled == beyond) {
+      __builtin_memcpy(block, seam.bytes, static_cast<size_t>(beyond));
+      seam.line = nullptr;
+    } else {
+      i = end < 64 ? end : 64;
+      __builtin_memcpy(y, block + beyond, static_cast<size_t>(i - beyond));
+    }
+  }
+  for (; i + 64 <= end; i += 64) stream_line(block + i, line + i);
+  if (i < end) {
+    seam.leave();
+    __builtin_memcpy(seam.bytes, block + i, static_cast<size_t>(end - i));
+    seam.line = line + i;
+    seam.filled = end - i;
+  }
+}
+
+// map(block, first, n) maps n rows from number `first` on to where they follow one another.
+template <class Y, class Map>
+void stream_in_blocks(Y* y, int64_t rows, int64_t count, Seam& seam, const Map& map) {
+  const int64_t bytes = count * static_cast<int64_t>(sizeof(Y)), most = kBlock / bytes;
+  alignas(64) char block[64 + kBlock];
+  for (int64_t r = 0; r < rows; r += most) {
+    const int64_t n = rows - r < most ? rows - r : most;
+    char* const to = reinterpret_cast<char*>(y + r * count);
+    map(block + reinterpret_cast<uintptr_t>(to) % 64, r, n);
+    stream_block(block, to, n * bytes, seam);
+  }
+}
+
 template <bool kStream, class X, class Y = X, Who W = Who::kRows, class T>
 void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
               const RowMaps<T>& maps, int64_t ahead, Seam* seam) {
   using V = typename Lanes<X>::V;
+  if constexpr (kStream) {
+    Y* const to = static_cast<Y*>(y);
+    if (leaves_in_blocks(to, ys, count)) {
+      return stream_in_blocks(to, rows, count, *seam, [&](char* block, int64_t r, int64_t n) {
+        map_rows<false, X, Y, W>(static_cast<const X*>(x) + r * xs, xs, block, count, n, count,
+                                 maps.from(r, sizeof(X)), 0, nullptr);
+      });
+    }
+  }
   choose_steps<W>(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
     using S = decltype(steps);
     // Two rows share what they load of weight and bias; streaming, they start at the same place of
@@ -365,7 +437,9 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
                                ys};
       run<kStream, V, kStep<X, N>>(runs, lanes, ahead, seam,
                                    [&](V(&v)[N], auto at) __attribute__((always_inline)) {
-                                     const V c = at(center), s = at(scale), t = at(shift);
+                                     const V c = in_register(at(center));
+                                     const V s = in_register(at(scale));
+                                     const V t = in_register(at(shift));
                                      unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
                                      then(v, at);
                                    });
@@ -397,31 +471,14 @@ void stream_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines,
   map_lines<true, X>(x, xs, y, ys, lines, lanes, maps, ahead, &seam);
 }
 
-// A copy by whole lines past the cache.
-void stream_bytes(const void* from, void* to, int64_t bytes, const void* next) noexcept {
-  const char* x = static_cast<const char*>(from);
-  char* y = static_cast<char*>(to);
-  int64_t i = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(y) % 64);
-  if (i > bytes) i = bytes;
-  if ((reinterpret_cast<uintptr_t>(y) + static_cast<uintptr_t>(bytes)) % 64) {
-    __builtin_prefetch(y + bytes, 1);
-  }
-  __builtin_memcpy(y, x, static_cast<size_t>(i));
-  const uintptr_t ahead = reinterpret_cast<uintptr_t>(next);
-  for (; i + 64 <= bytes; i += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(ahead + static_cast<uintptr_t>(i)));
-    F32::load(reinterpret_cast<const float*>(x + i)).stream(reinterpret_cast<float*>(y + i));
-  }
-  __builtin_memcpy(y + i, x + i, static_cast<size_t>(bytes - i));
-}
-
-// The yardstick.
+// The yardsticks: a copy, and one by whole lines past the cache.
 void copy_run(const float* x, float* y, int64_t count) noexcept {
   map_run<F32, 4>(Runs<float, 1>{x, 0, y, 0}, count, [](F32(&)[1], auto) {});
 }
 
 void stream_copy(const float* x, float* y, int64_t count) noexcept {
-  stream_bytes(x, y, count * static_cast<int64_t>(sizeof(float)), x);
+  NoSeam none;
+  stream_run<F32>(Runs<float, 1>{x, 0, y, 0}, count, 0, none, [](F32(&)[1], auto) {});
   fence();
 }
 

@@ -75,6 +75,17 @@ struct RowMaps {
   int64_t weight_next = 0;
   int64_t bias_next = 0;
   Ending end = {};  // beside arrays of weight or bias there is none
+
+  // Those of the rows from number r on. `unit`: bytes of an element of the addend. (Inlined, as no
+  // function may be shared by files of different ISAs.)
+  [[gnu::always_inline]] RowMaps from(int64_t r, int64_t unit) const {
+    RowMaps maps = *this;
+    maps.center += r * next, maps.scale += r * next, maps.shift += r * next;
+    if (weight) maps.weight += r * weight_next;
+    if (bias) maps.bias += r * bias_next;
+    if (end.addend) maps.end.addend = static_cast<const char*>(end.addend) + r * end.next * unit;
+    return maps;
+  }
 };
 
 // A map a lane, then y * weight[i * step] + bias[i * step], the same for all lines.
@@ -226,7 +237,6 @@ struct Kernels {
   // Out of a tile, past the cache (see KernelTable::fence), while what lies at `next` is fetched
   // into it.
   using StreamActivate = void (*)(const T* x, T* y, int64_t count, const void* next) noexcept;
-  using StreamBytes = void (*)(const void* x, void* y, int64_t bytes, const void* next) noexcept;
   using StreamNarrow = void (*)(const T* x, void* y, int64_t count, const void* next) noexcept;
 
   // After the first kLineGroup lines: the mean of a lane that is far from zero, else 0. Says
@@ -263,7 +273,6 @@ struct Kernels {
   SelectWeights select_weights;
   Widen widen[kDTypes];
   Narrow narrow[kDTypes];
-  StreamBytes stream_bytes;
   StreamNarrow stream_narrow[kDTypes];  // null where there is none
   Activate activate[kActivations];
   StreamActivate stream_activate[kActivations];

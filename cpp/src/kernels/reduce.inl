@@ -69,7 +69,10 @@ struct Accumulator {
   }
 
   void add(V d0, V d1, V d2, V d3) {
-    if constexpr (R == Reduction::kMoments) s = s + ((d0 + d1) + (d2 + d3));
+    if constexpr (R == Reduction::kMoments) {
+      d0 = in_register(d0), d1 = in_register(d1), d2 = in_register(d2), d3 = in_register(d3);
+      s = s + ((d0 + d1) + (d2 + d3));
+    }
     add_one<0>(d0);
     add_one<1>(d1);
     add_one<2>(d2);

@@ -78,7 +78,6 @@ constexpr Kernels<T> kernels_of() {
        widen<int64_t, T>, nullptr},
       {narrow<float, T>, narrow<double, T>, narrow_half<Half>, narrow_half<BFloat16>, nullptr,
        nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
-      stream_bytes,
       {},
       {activate_run<kNone, T>, activate_run<kRelu, T>, activate_run<kGelu, T>,
        activate_run<kGeluTanh, T>, activate_run<kSilu, T>},

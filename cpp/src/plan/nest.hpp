@@ -125,4 +125,21 @@ inline Offsets offsets_of(const Nest& nest, int64_t i) {
   return at;
 }
 
+// The same, whole innermost dimensions together: body(i, offsets, rows, count) for `rows` of them,
+// a step of the next dimension apart, or for one stretch.
+template <class Body>
+void for_rows(const Nest& nest, int64_t begin, int64_t end, Body&& body) {
+  const int64_t inner = nest.inner_size();
+  for (int64_t i = begin, rows, count; i < end; i += rows * count) {
+    rows = 1, count = nest.ndim() > 1 ? inner - i % inner : end - i;
+    if (count > end - i) count = end - i;
+    if (nest.ndim() > 1 && count == inner) {
+      const int64_t size = nest[nest.ndim() - 2].size, left = size - i / inner % size;
+      rows = (end - i) / inner;
+      if (rows > left) rows = left;
+    }
+    body(i, offsets_of(nest, i), rows, count);
+  }
+}
+
 }  // namespace normfast

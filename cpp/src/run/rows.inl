@@ -9,7 +9,6 @@ namespace normfast {
 // Rows that go together while they stay in the first cache; fewer where they come from memory, so
 // that reads and writes alternate quickly.
 inline constexpr int64_t kTogether = 16384, kTogetherFar = 6144;  // bytes
-inline constexpr int64_t kShortRow = 320;          // bytes: several share most of their lines
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
@@ -59,7 +58,6 @@ class Rows {
     side_by_side_ =
         nest_.ndim() <= 1 ||
         (planes_side_by_side_ && rows_.inner_step(kY) == nest_.inner_size() * work.y.unit());
-    planes_ = !side_by_side_ && nest_.ndim() == 2 && size_ <= kRowChunk;
     const auto follows = [&](const Array& a, Operand o) {
       return !a || rows_.inner_step(o) == size_ * a.unit();
     };
@@ -142,8 +140,8 @@ class Rows {
     const auto from = [](double* p, int64_t i) { return p ? p + i : nullptr; };
     RowNorm<T> by = {tiny_square<T>(work_.rule),
                      divider(work_.rule, static_cast<double>(size_), 1),
-                     pointer<T>(work_.weight, 0),
-                     pointer<T>(work_.bias, 0),
+                     beside_lines(work_.weight, tile<T, 4, kBesideLines>),
+                     beside_lines(work_.bias, tile<T, 5, kBesideLines>),
                      left_ != work_.activation,
                      nullptr,
                      nullptr,
@@ -209,6 +207,22 @@ class Rows {
     return kernels_.of(work_.x.type).normalize_rows[static_cast<int>(work_.reduction())];
   }
 
+  // Weight or bias, as far into a cache line as y is where kernels map by its lines: a copy, where
+  // there are rows enough to be worth it. Loads that straddle two lines take twice as long.
+  static constexpr int64_t kWorthCopying = 16, kBesideLines = kRowChunk + 16;
+  template <class Tile>
+  const T* beside_lines(const char* p, Tile tile) const {
+    constexpr std::uintptr_t kLine = 64;
+    const T* const from = pointer<T>(p, 0);
+    if (!p || rows_.size() < kWorthCopying) return from;
+    const auto unit = static_cast<std::uintptr_t>(work_.y.unit());
+    const bool by_lines = work_.stream || work_.y.type == kTypeOf<T>;
+    const std::uintptr_t y = reinterpret_cast<std::uintptr_t>(work_.y.data) / unit;
+    const std::uintptr_t beyond = (by_lines ? y : 0) * sizeof(T) % kLine;
+    if (reinterpret_cast<std::uintptr_t>(p) % kLine == beyond) return from;
+    return std::copy_n(from, size_, tile() + beyond / sizeof(T)) - size_;
+  }
+
   // Whether there is a kernel that does all there is to do with a row.
   bool normalizes() const {
     if (work_.given_rstd || !work_.y || work_.weighted() || !normalizer()) return false;
@@ -219,8 +233,7 @@ class Rows {
     const bool reports = work_.mean || work_.scale;
     if (reports && rows_.ndim() > 0 && rows_.inner_step(kStatistic) != 1) return false;
     if (work_.scale && work_.rule.report != Report::kReciprocal) return false;
-    return !work_.adds() && !work_.count && !work_.m2 &&
-           !leaves_in_blocks(work_.y.data, rows_.inner_step(kY) / work_.y.unit(), size_);
+    return !work_.adds() && !work_.count && !work_.m2;
   }
 
   // Rows whose sums are in their tile, and where they belong.
@@ -345,50 +358,45 @@ class Rows {
     return by;
   }
 
-  // Short rows that follow one another in y and are streamed, but not by whole lines.
-  bool leaves_in_blocks(const void* y, int64_t ys, int64_t size) const {
-    const int64_t bytes = size * work_.y.unit();
-    const bool lines = reinterpret_cast<std::uintptr_t>(y) % 64 == 0 && bytes % 64 == 0;
-    return work_.stream && bytes < kShortRow && ys == size && !lines;
-  }
-
   // Rows through one kernel.
   void map_rows(const void* x, int64_t xs, char* y, int64_t ys, int64_t rows, int64_t size,
                 const RowMaps<T>& by, Seam& seam) const {
     const auto& kernels = kernels_.of(source_);
     if (!work_.stream) return kernels.apply_rows(x, xs, y, ys, rows, size, by);
-    if (!leaves_in_blocks(y, ys, size) || rows * size > kRowChunk) {
-      return kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_, seam);
-    }
-    char* const block = reinterpret_cast<char*>(tile<double, 1>());
-    kernels.apply_rows(x, xs, block, size, rows, size, by);
-    kernels_.stream_bytes(block, y, rows * size * work_.y.unit(),
-                          static_cast<const char*>(x) + ahead_);
+    kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_, seam);
   }
 
   // `count` rows from number i of their place on, the first of them at `start`.
   void apply_direct(const Offsets& start, int64_t i, int64_t count, int64_t begin, int64_t end,
                     const State& state, Seam& seam) const {
     const int64_t unit = size_of(source_);
-    // Element `first` of `number` rows and those after it; `rows` steps from one to the next.
+    // Element `first` of `number` rows and those after it; `rows` steps from one to the next. A row
+    // alone may be followed by the next call's.
     const auto map = [&](int64_t first, const Offsets& at, const Dim& rows, int64_t xs,
-                         int64_t number, int64_t size, bool share) {
+                         int64_t number, int64_t size) {
       RowMaps<T> by = maps(state, i, at, number > 1 ? &rows : nullptr);
-      if (share) by.next = 0;
+      if (count == 1) by.next = 0;
       end_map(by.end, work_, left_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr,
               rows.step[kAddend] / unit);
       const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
                               : work_.x.data + at[kX];
-      map_rows(x, staged_ ? xs : rows.step[kX] / unit, work_.y.data + at[kY], rows.step[kY] / unit,
-               number, size, by, seam);
+      map_rows(x, staged_ ? xs : rows.step[kX] / unit, work_.y.data + at[kY],
+               number > 1 ? rows.step[kY] / unit : size, number, size, by, seam);
     };
-    // The runs of one row, as rows that share a map.
-    if (planes_) return map(0, start, nest_[0], nest_[1].size, nest_[0].size, nest_[1].size, true);
-    const Dim& rows = rows_.ndim() > 0 ? rows_.inner() : kNoDim;
-    for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
+    const auto from = [&](const Offsets& o) {
       Offsets at = start;
       at.add(o, 1);
-      map(first, at, rows, size_, count, size, false);
+      return at;
+    };
+    if (count == 1) {  // its runs are rows that share a map
+      const Dim& runs = nest_.ndim() > 1 ? nest_[nest_.ndim() - 2] : kNoDim;
+      return for_rows(nest_, begin, end,
+                      [&](int64_t first, const Offsets& o, int64_t number, int64_t size) {
+                        map(first, from(o), runs, size, number, size);
+                      });
+    }
+    for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
+      map(first, from(o), rows_.inner(), size_, count, size);
     });
   }
 
@@ -473,9 +481,8 @@ class Rows {
   bool planes_side_by_side_;  // those of the next row follow each of a row
   int64_t together_;          // rows of a place
   bool runs_;                 // all lies in runs
-  bool direct_;               // one kernel maps a run,
-  bool side_by_side_;         // or those of the rows beside it,
-  bool planes_;               // or all runs of a row
+  bool direct_;               // one kernel maps a run, or all runs of a row,
+  bool side_by_side_;         // or those of the rows beside it
   bool dense_;                // short rows follow one another in every array
   bool normalizes_;           // one kernel does it all
   int64_t ahead_;             // bytes from x to the rows after these

@@ -196,6 +196,15 @@ F64 max_magnitude(F64 a, F64 b) {
   return {larger(a.lo, b.lo), larger(a.hi, b.hi)};
 }
 
+F32 in_register(F32 a) {
+  asm("" : "+x"(a.lo), "+x"(a.hi));
+  return a;
+}
+F64 in_register(F64 a) {
+  asm("" : "+x"(a.lo), "+x"(a.hi));
+  return a;
+}
+
 void fence() { _mm_sfence(); }
 
 F32 larger(F32 a, F32 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }

@@ -152,6 +152,15 @@ F64 max_magnitude(F64 a, F64 b) {
       _mm512_castsi512_pd(_mm512_max_epi64(_mm512_castpd_si512(a.v), _mm512_castpd_si512(b.v)))};
 }
 
+F32 in_register(F32 a) {
+  asm("" : "+v"(a.v));
+  return a;
+}
+F64 in_register(F64 a) {
+  asm("" : "+v"(a.v));
+  return a;
+}
+
 void fence() { _mm_sfence(); }
 
 F32 larger(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }

@@ -191,6 +191,7 @@ struct Four {
   friend Four times_power_of_two(Four a, Four t) {
     return each([](auto p, auto k) { return times_power_of_two(p, k); }, a, t);
   }
+  friend Four in_register(Four a) { return a; }
   friend Four keep(Four a, int64_t count) {
     return {{keep(a.v[0], count), keep(a.v[1], count - kEach), keep(a.v[2], count - 2 * kEach),
              keep(a.v[3], count - 3 * kEach)}};

@@ -174,6 +174,13 @@ F64 times_power_of_two(F64 a, F64 t) {
   return a;
 }
 
+// The same, once read from memory for all its uses: compilers read again for each, as an operand
+// costs no instruction, but one that straddles two lines costs more than the arithmetic.
+template <class T, int N>
+Array<T, N> in_register(Array<T, N> a) {
+  return a;
+}
+
 // Makes what was streamed visible to other threads.
 void fence() {}
 

@@ -89,14 +89,18 @@ def arranged(values: Array, layout: str) -> Array:
     if layout not in STRIDED:
         return values
     *rows, length = values.shape
-    memory = np.zeros((*rows, 2 * length), values.dtype)
+    memory = np.full((*rows, 2 * length), 0, values.dtype)
     view = memory[..., :length] if layout == "sliced" else memory[..., ::2]
     view[...] = values
     return view
 
 
 def prepare(case: Case) -> Problem:
-    """Make the arrays of a case, the same ones in every run."""
+    """Make the arrays of a case, the same ones in every run.
+
+    All by np.empty, which asks for large pages. np.zeros does not: how fast its memory is depends
+    on what was freed before.
+    """
     rng = np.random.default_rng(zlib.crc32(case.title.encode()))
     dtype = dtypes.named(case.dtype)
     view, axes, param_shape = geometry(case)
@@ -114,7 +118,7 @@ def prepare(case: Case) -> Problem:
         return arranged(values.astype(dtype, copy=False), case.layout)
 
     x = normal(0.5)
-    y = np.zeros(case.shape, dtypes.named(case.result_dtype))
+    y = np.full(case.shape, 0, dtypes.named(case.result_dtype))
 
     def draw(center: float, spread: float, shape: tuple[int, ...] = param_shape) -> Array:
         values = center + spread * rng.uniform(-1, 1, math.prod(shape))
@@ -133,7 +137,7 @@ def prepare(case: Case) -> Problem:
     companions = {name: normal() for name in ("residual", "add") if getattr(case.options, name)}
     if case.options.where is not None:
         companions["where"] = MASKS[case.options.where](rng, case.shape)
-    total = np.zeros_like(y) if case.options.residual else None
+    total = np.full_like(y, 0) if case.options.residual else None
     return Problem(case, x, y, view, axes, param_shape, params, companions, total)
 
 
