@@ -21,6 +21,9 @@ struct LaneProbe {
   Unary stream;  // past the cache, to an aligned result
   void (*load)(const T* from, int64_t count, T* result);
   void (*store)(const T* a, T* to, int64_t count);
+  void (*load_between)(const T* from, int64_t first, int64_t last, T* result);
+  void (*store_between)(const T* a, T* to, int64_t first, int64_t last);
+  void (*join)(const T* a, const T* b, int64_t count, T* result);
   void (*keep)(const T* a, int64_t count, T* result);
   Binary add, subtract, multiply, divide, max_magnitude, larger, smaller, times_power_of_two;
   Ternary fma, where_negative;
@@ -36,6 +39,8 @@ struct HalfProbe {
   void (*load_some)(const H* from, int64_t count, float* result);
   void (*store)(const float* a, H* to);
   void (*store_some)(const float* a, H* to, int64_t count);
+  void (*load_between)(const H* from, int64_t first, int64_t last, float* result);
+  void (*store_between)(const float* a, H* to, int64_t first, int64_t last);
   void (*store_line)(const float* a, H* to);
   void (*stream_line)(const float* a, H* to);  // past the cache, to an aligned line
 };

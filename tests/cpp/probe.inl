@@ -17,6 +17,11 @@ constexpr auto lanes_of() {
       },
       [](const T* from, int64_t count, T* r) { V::load(from, count).store(r); },
       [](const T* a, T* to, int64_t count) { V::load(a).store(to, count); },
+      [](const T* from, int64_t first, int64_t last, T* r) { V::load(from, first, last).store(r); },
+      [](const T* a, T* to, int64_t first, int64_t last) { V::load(a).store(to, first, last); },
+      [](const T* a, const T* b, int64_t count, T* r) {
+        join(V::load(a), V::load(b), count).store(r);
+      },
       [](const T* a, int64_t count, T* r) { keep(V::load(a), count).store(r); },
       [](const T* a, const T* b, T* r) { (V::load(a) + V::load(b)).store(r); },
       [](const T* a, const T* b, T* r) { (V::load(a) - V::load(b)).store(r); },
@@ -41,6 +46,12 @@ constexpr HalfProbe<H> halves_of() {
           [](const H* from, int64_t count, float* r) { F32::load(from, count).store(r); },
           [](const float* a, H* to) { F32::load(a).store(to); },
           [](const float* a, H* to, int64_t count) { F32::load(a).store(to, count); },
+          [](const H* from, int64_t first, int64_t last, float* r) {
+            F32::load(from, first, last).store(r);
+          },
+          [](const float* a, H* to, int64_t first, int64_t last) {
+            F32::load(a).store(to, first, last);
+          },
           [](const float* a, H* to) { F32::store(to, F32::load(a), F32::load(a + 16)); },
           [](const float* a, H* to) {
             F32::stream(to, F32::load(a), F32::load(a + 16));

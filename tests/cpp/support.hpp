@@ -28,16 +28,24 @@ class Fenced {
   explicit Fenced(std::size_t bytes) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     const std::size_t usable = (bytes + page - 1) / page * page;
-    size_ = usable + page;
+    size_ = page + usable + page;
     begin_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (begin_ == MAP_FAILED) throw std::bad_alloc();
-    end_ = static_cast<char*>(begin_) + usable;
-    if (mprotect(end_, page, PROT_NONE) != 0) throw std::bad_alloc();
+    start_ = static_cast<char*>(begin_) + page;
+    end_ = start_ + usable;
+    for (void* fence : {begin_, static_cast<void*>(end_)}) {
+      if (mprotect(fence, page, PROT_NONE) != 0) throw std::bad_alloc();
+    }
   }
   Fenced(const Fenced&) = delete;
   Fenced& operator=(const Fenced&) = delete;
   ~Fenced() { munmap(begin_, size_); }
 
+  // The first elements.
+  template <class T>
+  T* first() const {
+    return reinterpret_cast<T*>(start_);
+  }
   // The last `count` elements; those of `values`.
   template <class T>
   T* last(int64_t count) const {
@@ -51,7 +59,7 @@ class Fenced {
 
  private:
   void* begin_;
-  char* end_;
+  char *start_, *end_;
   std::size_t size_;
 };
 

@@ -176,6 +176,63 @@ TEST_P(Vec, PartialStoreWritesNothingPastTheEnd) {
   });
 }
 
+TEST_P(Vec, LanesInBetweenAreReadAndWrittenAndNothingBesideThem) {
+  const auto check = []<class P, class T>(const P& v, const std::vector<T>& wide, const auto& a) {
+    using Narrow = std::decay_t<decltype(a[0])>;
+    const auto lanes = std::ssize(wide);
+    const Fenced memory(4096);
+    for (int64_t first = 0; first <= lanes; ++first) {
+      for (int64_t last = first; last <= lanes; ++last) {
+        std::vector<T> wanted(wide.size(), T(0)), result(wide.size(), T(7));
+        std::copy(wide.begin() + first, wide.begin() + last, wanted.begin() + first);
+        // At the start of memory, then at its end: the fences would stop what is beside.
+        for (Narrow* from : {memory.first<Narrow>(), memory.last<Narrow>(last - first)}) {
+          std::copy(a.begin() + first, a.begin() + last, from);
+          v.load_between(from - first, first, last, result.data());
+          ASSERT_TRUE(same(result, wanted)) << first << " to " << last;
+          std::fill_n(from, last - first, Narrow{});
+          v.store_between(wide.data(), from - first, first, last);
+          ASSERT_TRUE(std::equal(from, from + (last - first), a.begin() + first,
+                                 [](Narrow p, Narrow q) { return bits(p) == bits(q); }));
+        }
+        std::vector<Narrow> all(wide.size());
+        v.store_between(wide.data(), all.data(), first, last);
+        for (int64_t i = 0; i < lanes; ++i) {
+          const auto l = static_cast<std::size_t>(i);
+          ASSERT_EQ(bits(all[l]), bits(i < first || i >= last ? Narrow{} : a[l]));
+        }
+      }
+    }
+  };
+  both([&]<class T>(const LaneProbe<T>& v) {
+    const auto values = spread(signed_numbers<T>(), v.lanes, 3);
+    check(v, values, values);
+  });
+  both_halves([&]<class H>(const HalfProbe<H>& v) {
+    std::vector<float> wide;
+    std::vector<H> narrow;
+    for (int i = 0; i < 16; ++i) {
+      wide.push_back(static_cast<float>(i - 8));
+      narrow.push_back(nearest<H>(wide.back()));
+    }
+    check(v, wide, narrow);
+  });
+}
+
+TEST_P(Vec, JoinTakesTheFirstLanesOfOneAndTheOthersOfTheOther) {
+  both([]<class T>(const LaneProbe<T>& v) {
+    const auto a = spread(signed_numbers<T>(), v.lanes, 3);
+    const auto b = spread(signed_numbers<T>(), v.lanes, 7);
+    for (int64_t count = 0; count <= v.lanes; ++count) {
+      auto wanted = b;
+      std::copy_n(a.begin(), count, wanted.begin());
+      std::vector<T> result(a.size());
+      v.join(a.data(), b.data(), count, result.data());
+      EXPECT_TRUE(same(result, wanted)) << count;
+    }
+  });
+}
+
 TEST_P(Vec, KeepSelectsZeroWhateverStoodThere) {
   both([]<class T>(const LaneProbe<T>& v) {
     for (std::size_t first = 0; first < signed_numbers<T>().size(); ++first) {

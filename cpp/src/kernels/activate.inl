@@ -109,22 +109,24 @@ template <Activation A, class V>
 }
 
 template <bool kStream, Activation A, class T>
-void map_activation(const T* x, const T* addend, T* y, int64_t count, int64_t ahead, NoSeam* seam) {
+void map_activation(const T* x, const T* addend, T* y, int64_t count, int64_t ahead) {
   using V = typename Lanes<T>::V;
   // The long ones are one vector's work at a time: the processor overlaps them as it is.
   constexpr int U = A == Activation::kNone || A == Activation::kRelu ? kStep<T, 1> : 1;
   const Runs<T, 1> runs = {x, 0, y, 0};
+  Joint<V, T> joint;  // continued by nothing: a piece ends where a line does
   if (addend) {
-    run<kStream, V, U>(runs, count, ahead, seam,
+    run<kStream, V, U>(runs, count, ahead, joint,
                        [&](V(&v)[1], auto at) { v[0] = activate<A>(v[0] + at(addend)); });
   } else {
-    run<kStream, V, U>(runs, count, ahead, seam, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
+    run<kStream, V, U>(runs, count, ahead, joint, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
   }
+  joint.leave();
 }
 
 template <Activation A, class T>
 void activate_run(const T* x, const T* addend, T* y, int64_t count) noexcept {
-  map_activation<false, A>(x, addend, y, count, 0, nullptr);
+  map_activation<false, A>(x, addend, y, count, 0);
 }
 
 // The way from one address to another, of which nothing is read or written.
@@ -134,8 +136,7 @@ int64_t way(const void* from, const void* to) {
 
 template <Activation A, class T>
 void stream_activation(const T* x, T* y, int64_t count, const void* next) noexcept {
-  NoSeam none;  // a piece ends where a line does
-  map_activation<true, A, T>(x, nullptr, y, count, way(x, next), &none);
+  map_activation<true, A, T>(x, nullptr, y, count, way(x, next));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace {
 // body(constant k) for k < N: loops would leave what is indexed by k in memory.
 template <int N, class Body>
 [[gnu::always_inline]] inline void unroll(Body body) {
-  [&]<int... k>(std::integer_sequence<int, k...>) {
+  [&]<int... k>(std::integer_sequence<int, k...>) __attribute__((always_inline)) {
     (body(std::integral_constant<int, k>{}), ...);
   }(std::make_integer_sequence<int, N>{});
 }
@@ -108,7 +108,11 @@ struct Runs {
   Y* y;
   int64_t ys;
 
-  Runs at(int64_t i) const { return {x + i, xs, y + i, ys}; }
+  // M of them from number r on.
+  template <int M>
+  [[gnu::always_inline]] Runs<X, M, Y> row(int64_t r) const {
+    return {x + r * xs, xs, y + r * ys, ys};
+  }
 };
 
 // How vectors go to y: one, or two of sixteen bits an element that fill a line.
@@ -151,6 +155,19 @@ struct Whole {
   template <class X>
   [[gnu::always_inline]] void put(V v, X* p) const {
     v.store(p + i);
+  }
+};
+template <class V>
+struct Between {
+  int64_t i, first, last;
+
+  template <class X>
+  [[gnu::always_inline]] V operator()(const X* p) const {
+    return V::load(p + i, first, last);
+  }
+  template <class X>
+  [[gnu::always_inline]] void put(V v, X* p) const {
+    v.store(p + i, first, last);
   }
 };
 template <class V>
@@ -226,80 +243,146 @@ template <class V, int U, class X, int N, class Y, class Map>
   map_rest<V>(runs, i, count, map);
 }
 
-// Elements as they are.
-template <class V, class X>
-[[gnu::always_inline]] inline void move(const X* from, X* to, int64_t count) {
-  map_rest<V>(Runs<X, 1>{from, 0, to, 0}, 0, count, [](V(&)[1], auto) {});
-}
+// What a line of y lacks, until the elements that follow come: in registers, as memory that is
+// written in parts and then read whole is waited for until all that was streamed has left. `filled`
+// elements of it are there.
+template <class V, class Y>
+struct Joint {
+  static constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Y));
+  static constexpr int kVectors = static_cast<int>(kLine / V::kLanes);
+  V v[kVectors];
+  Y* line = nullptr;
+  int64_t filled = 0;
 
-[[gnu::always_inline]] inline void stream_line(const void* from, void* to) {
-  F32::load(static_cast<const float*>(from)).stream(static_cast<float*>(to));
-}
-
-struct NoSeam {};  // where none follows another
-
-// What runs have before and after their whole lines, where they follow one another: the end of one
-// and the start of the next meet beside y, and their line leaves as the others do.
-template <class V, class X, int N, class Y, class S, class Map>
-[[gnu::always_inline]] inline void stream_edges(const Runs<X, N, Y>& runs, int64_t begin,
-                                                int64_t end, int64_t count, S& seam,
-                                                const Map& map) {
-  constexpr int64_t kUnit = static_cast<int64_t>(sizeof(Y)), kLine = 64 / kUnit;
-  const int64_t beyond = begin > 0 ? kLine - begin : 0;
-  constexpr bool kSeams = std::is_same_v<S, Seam>;
-  const bool meet = kSeams && runs.ys == count && count >= kLine;
-  alignas(64) [[maybe_unused]] Y shared[N + 1][kLine];
-  if constexpr (kSeams) __builtin_memset(shared, 0, sizeof shared);
-  if (!meet) {
-    // Lines shared with what is written later: their stores need not wait then.
-    for (int k = 0; k < N; ++k) __builtin_prefetch(runs.y + k * runs.ys + count, 1);
+  [[gnu::always_inline]] Joint() {
+    unroll<kVectors>([&](auto u) __attribute__((always_inline)) { v[u] = V::set(0); });
   }
-  for (int after = 0; after < 2; ++after) {
-    const int64_t first = after ? end : 0, last = after ? count : begin;
-    Y* const to = meet ? shared[after] + (after ? 0 : beyond) : runs.y + first;
-    const Runs<X, N, Y> there = {runs.x + first, runs.xs, to, meet ? kLine : runs.ys};
-    map_rest<V>(there, 0, last - first, [&](V(&v)[N], auto at) __attribute__((always_inline)) {
-      at.i += first;
-      map(v, at);
+
+  // The lanes of vector u of a line that has so many elements.
+  [[gnu::always_inline]] static int64_t lanes(int64_t elements, int u) {
+    const int64_t some = elements - u * V::kLanes;
+    return some < 0 ? 0 : some > V::kLanes ? V::kLanes : some;
+  }
+  // Elements [first, last) of a line, whose others are somebody else's.
+  [[gnu::always_inline]] static void put(const V (&v)[kVectors], Y* line, int64_t first,
+                                         int64_t last) {
+    unroll<kVectors>([&](auto u) __attribute__((always_inline)) {
+      v[u].store(line + u * V::kLanes, lanes(first, u), lanes(last, u));
     });
   }
-  if constexpr (kSeams) {
-    if (!meet) return;
-    if (begin > 0) {
-      Y* const line = runs.y - beyond;
-      if (seam.line == reinterpret_cast<char*>(line) && seam.filled == beyond * kUnit) {
-        move<V>(reinterpret_cast<const Y*>(seam.bytes), shared[0], beyond);
-        stream_line(shared[0], line);
-        seam.line = nullptr;
-      } else {
-        move<V>(shared[0] + beyond, runs.y, begin);
-      }
-    }
-    if (end < count) {
-      for (int k = 1; k < N; ++k) stream_line(shared[k], runs.y + (k - 1) * runs.ys + end);
-      seam.leave();
-      move<V>(shared[N], reinterpret_cast<Y*>(seam.bytes), count - end);
-      seam.line = reinterpret_cast<char*>(runs.y + (N - 1) * runs.ys + end);
-      seam.filled = (count - end) * kUnit;
-    }
+  [[gnu::always_inline]] void leave() {
+    if (line) put(v, line, 0, filled);
+    line = nullptr;
   }
+  [[gnu::always_inline]] void take(const V (&from)[kVectors], Y* there, int64_t elements) {
+    unroll<kVectors>([&](auto u) __attribute__((always_inline)) { v[u] = from[u]; });
+    line = there, filled = elements;
+  }
+  // To be continued by `rest`, which has the elements from number `first` on.
+  [[gnu::always_inline]] void join_with(const V (&rest)[kVectors], int64_t first) {
+    unroll<kVectors>([&](auto u) __attribute__((always_inline)) {
+      v[u] = join(v[u], rest[u], lanes(first, u));
+    });
+  }
+  [[gnu::always_inline]] void stream() {
+    if constexpr (kVectors == 2) {
+      V::stream(line, v[0], v[1]);
+    } else {
+      v[0].stream(line);
+    }
+    line = nullptr;
+  }
+
+  // From one call to the next.
+  [[gnu::always_inline]] void resume(Seam& seam) {
+    if (!seam.line) return;
+    const Y* const bytes = reinterpret_cast<const Y*>(seam.bytes);
+    unroll<kVectors>([&](auto u)
+                         __attribute__((always_inline)) { v[u] = V::load(bytes + u * V::kLanes); });
+    line = reinterpret_cast<Y*>(seam.line);
+    filled = seam.filled / static_cast<int64_t>(sizeof(Y));
+    seam.line = nullptr;
+  }
+  [[gnu::always_inline]] void wait(Seam& seam) {
+    if (!line) return;
+    if constexpr (kVectors == 2) {
+      V::store(reinterpret_cast<Y*>(seam.bytes), v[0], v[1]);
+    } else {
+      v[0].store(reinterpret_cast<Y*>(seam.bytes));
+    }
+    seam.line = reinterpret_cast<char*>(line);
+    seam.filled = filled * static_cast<int64_t>(sizeof(Y));
+  }
+};
+
+// Elements [first, last) of a line of each run, from element i of the run on, where that line
+// starts: before the run, maybe.
+template <class V, int U, class X, int N, class Y, class Map>
+[[gnu::always_inline]] inline void map_part(const Runs<X, N, Y>& runs, int64_t i, int64_t first,
+                                            int64_t last, const Map& map, V (&v)[N][U]) {
+  using J = Joint<V, Y>;
+  unroll<U>([&](auto u) __attribute__((always_inline)) {
+    const Between<V> at = {i + u * V::kLanes, J::lanes(first, u), J::lanes(last, u)};
+    V part[N];
+    unroll<N>([&](auto k) __attribute__((always_inline)) { part[k] = at(runs.x + k * runs.xs); });
+    map(part, at);
+    unroll<N>([&](auto k) __attribute__((always_inline)) { v[k][u] = part[k]; });
+  });
 }
 
 // The same past the cache, whole lines of it: y is not to be read first, nor soon again. What is
-// read next is fetched meanwhile. All runs of y start at the same place of a line.
-template <class V, class X, int N, class Y, class S, class Map>
+// read next is fetched meanwhile. All runs of y start at the same place of a line; the first of
+// them may continue the joint, and the last is continued by it. Two runs have a line each at least.
+template <class V, class X, int N, class Y, class Map>
 [[gnu::always_inline]] inline void stream_run(Runs<X, N, Y> runs, int64_t count, int64_t ahead,
-                                              S& seam, const Map& map) {
-  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Y));
-  constexpr int U = static_cast<int>(kLine / V::kLanes);
+                                              Joint<V, Y>& joint, const Map& map) {
+  constexpr int64_t kLine = Joint<V, Y>::kLine;
+  constexpr int U = Joint<V, Y>::kVectors;
   const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(runs.y) % 64 / sizeof(Y));
-  const int64_t begin = beyond == 0 ? 0 : beyond + count < kLine ? count : kLine - beyond;
-  const int64_t end = begin + (count - begin) / kLine * kLine;
-  if (begin > 0 || end < count) stream_edges<V>(runs, begin, end, count, seam, map);
+  const int64_t last = (beyond + count) / kLine * kLine - beyond;  // where the last line starts
+  const int64_t rest = count - last;                               // what it lacks the others of
+  Y* const line = runs.y - beyond;
+  const bool continues = beyond > 0 && joint.line == line && joint.filled == beyond;
+  if (!continues) joint.leave();
+  int64_t i = -beyond;
+  V tail[N][U];
+  unroll<N>([&](auto k) __attribute__((always_inline)) {
+    unroll<U>([&](auto u) __attribute__((always_inline)) { tail[k][u] = V::set(0); });
+  });
+  if (rest > 0 && last >= 0) map_part<V, U>(runs, last, 0, rest, map, tail);
+  if (beyond > 0) {
+    V head[N][U];
+    const int64_t end = beyond + count < kLine ? beyond + count : kLine;
+    map_part<V, U>(runs, i, beyond, end, map, head);
+    if (!continues) {
+      Joint<V, Y>::put(head[0], line, beyond, end);
+    } else {
+      joint.join_with(head[0], beyond);
+      joint.filled = end;
+      if (end == kLine) joint.stream();
+    }
+    const bool meet = rest == beyond && runs.ys == count;
+    unroll<N - 1>([&](auto k) __attribute__((always_inline)) {
+      Y* const next = line + (k + 1) * runs.ys;
+      if (meet) {
+        joint.take(tail[k], next, rest);
+        joint.join_with(head[k + 1], beyond);
+        joint.stream();
+      } else {
+        if (rest > 0) Joint<V, Y>::put(tail[k], runs.y + k * runs.ys + last, 0, rest);
+        Joint<V, Y>::put(head[k + 1], next, beyond, kLine);
+      }
+    });
+    i += kLine;
+  } else if (rest > 0) {
+    unroll<N - 1>([&](auto k) __attribute__((always_inline)) {
+      Joint<V, Y>::put(tail[k], runs.y + k * runs.ys + last, 0, rest);
+    });
+  }
   // Addresses only: they may lie past the array.
   const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
   const uintptr_t step = static_cast<uintptr_t>(runs.xs) * sizeof(X);
-  for (int64_t i = begin; i < end; i += kLine) {
+  for (; i < last; i += kLine) {
     const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(Y);
     // (In a function of its own the compiler takes it for nothing.)
     for (uintptr_t k = 0; k < N; ++k) {
@@ -307,14 +390,15 @@ template <class V, class X, int N, class Y, class S, class Map>
     }
     map_vectors<U, V>(runs, i, map, Stream{});
   }
+  if (rest > 0 && last >= 0) joint.take(tail[N - 1], runs.y + (N - 1) * runs.ys + last, rest);
 }
 
-template <bool kStream, class V, int U, class X, int N, class Y, class S, class Map>
+template <bool kStream, class V, int U, class X, int N, class Y, class Map>
 [[gnu::always_inline]] inline void run(Runs<X, N, Y> runs, int64_t count,
-                                       [[maybe_unused]] int64_t ahead, [[maybe_unused]] S* seam,
-                                       const Map& map) {
+                                       [[maybe_unused]] int64_t ahead,
+                                       [[maybe_unused]] Joint<V, Y>& joint, const Map& map) {
   if constexpr (kStream) {
-    stream_run<V>(runs, count, ahead, *seam, map);
+    stream_run<V>(runs, count, ahead, joint, map);
   } else {
     map_run<V, U>(runs, count, map);
   }
@@ -322,7 +406,7 @@ template <bool kStream, class V, int U, class X, int N, class Y, class S, class 
 
 // body(first, constant N) for all of `number` rows or lines, two at a time where told so.
 template <bool kPairs, class Body>
-void for_each(int64_t number, bool pairs, const Body& body) {
+[[gnu::always_inline]] inline void for_each(int64_t number, bool pairs, const Body& body) {
   int64_t r = 0;
   if constexpr (kPairs) {
     for (; pairs && r + 2 <= number; r += 2) body(r, std::integral_constant<int, 2>{});
@@ -330,92 +414,39 @@ void for_each(int64_t number, bool pairs, const Body& body) {
   for (; r < number; ++r) body(r, std::integral_constant<int, 1>{});
 }
 
-// Results that follow one another in y wait in a block until whole lines of them are together,
-// where this is faster than to join the ends of each two rows: where those start at different
-// places of a line, or are halves.
-constexpr int64_t kBlock = 4096, kUnevenRow = 640, kEvenHalves = 256;  // bytes
-
-template <class Y>
-bool leaves_in_blocks(const Y* y, int64_t ys, int64_t count) {
-  const int64_t bytes = count * static_cast<int64_t>(sizeof(Y));
-  if (ys != count) return false;
-  if (bytes % 64) return bytes < kUnevenRow;
-  return sizeof(Y) == 2 && bytes < kEvenHalves && before_line(y) > 0;
-}
-
-// The block starts as far into a line as y does. What does not fill its last line goes to the seam.
-inline void stream_block(char* block, char* y, int64_t bytes, Seam& seam) {
-  const int64_t beyond = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) % 64);
-  const int64_t end = beyond + bytes;
-  char* const line = y - beyond;
-  int64_t i = 0;
-  if (beyond > 0) {
-    if (seam.line == line && seam.filled == beyond) {
-      __builtin_memcpy(block, seam.bytes, static_cast<size_t>(beyond));
-      seam.line = nullptr;
-    } else {
-      i = end < 64 ? end : 64;
-      __builtin_memcpy(y, block + beyond, static_cast<size_t>(i - beyond));
-    }
-  }
-  for (; i + 64 <= end; i += 64) stream_line(block + i, line + i);
-  if (i < end) {
-    seam.leave();
-    __builtin_memcpy(seam.bytes, block + i, static_cast<size_t>(end - i));
-    seam.line = line + i;
-    seam.filled = end - i;
-  }
-}
-
-// map(block, first, n) maps n rows from number `first` on to where they follow one another.
-template <class Y, class Map>
-void stream_in_blocks(Y* y, int64_t rows, int64_t count, Seam& seam, const Map& map) {
-  const int64_t bytes = count * static_cast<int64_t>(sizeof(Y)), most = kBlock / bytes;
-  alignas(64) char block[64 + kBlock];
-  for (int64_t r = 0; r < rows; r += most) {
-    const int64_t n = rows - r < most ? rows - r : most;
-    char* const to = reinterpret_cast<char*>(y + r * count);
-    map(block + reinterpret_cast<uintptr_t>(to) % 64, r, n);
-    stream_block(block, to, n * bytes, seam);
-  }
-}
-
 template <bool kStream, class X, class Y = X, Who W = Who::kRows, class T>
 void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
               const RowMaps<T>& maps, int64_t ahead, Seam* seam) {
   using V = typename Lanes<X>::V;
-  if constexpr (kStream) {
-    Y* const to = static_cast<Y*>(y);
-    if (leaves_in_blocks(to, ys, count)) {
-      return stream_in_blocks(to, rows, count, *seam, [&](char* block, int64_t r, int64_t n) {
-        map_rows<false, X, Y, W>(static_cast<const X*>(x) + r * xs, xs, block, count, n, count,
-                                 maps.from(r, sizeof(X)), 0, nullptr);
-      });
-    }
-  }
   choose_steps<W>(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
     using S = decltype(steps);
+    // Copies, as whatever is stored to y could change what lies elsewhere.
+    const RowMaps<T> by = maps;
+    const Runs<X, 1, Y> all = {static_cast<const X*>(x), xs, static_cast<Y*>(y), ys};
+    const int64_t size = count, fetched = ahead;
+    Joint<V, Y> joint;
+    if constexpr (kStream) joint.resume(*seam);
     // Two rows share what they load of weight and bias; streaming, they start at the same place of
     // a line.
-    const bool pairs = maps.weight_next == 0 && maps.bias_next == 0 &&
-                       (!kStream || ys * static_cast<int64_t>(sizeof(Y)) % 64 == 0);
-    for_each<S::kLoads>(rows, pairs, [&](int64_t r, auto n) {
+    const bool even = ys * static_cast<int64_t>(sizeof(Y)) % 64 == 0 && count >= joint.kLine;
+    const bool pairs = by.weight_next == 0 && by.bias_next == 0 && (!kStream || even);
+    for_each<S::kLoads>(rows, pairs, [&](int64_t r, auto n) __attribute__((always_inline)) {
       constexpr int N = n();
-      const Then<S, X, V, N> then(r, maps.weight, maps.weight_next, maps.bias, maps.bias_next,
-                                  maps.end);
+      const Then<S, X, V, N> then(r, by.weight, by.weight_next, by.bias, by.bias_next, by.end);
       V c[N], s[N], t[N];
-      unroll<N>([&](auto k) {
-        const int64_t m = (r + k) * maps.next;
-        c[k] = V::set(maps.center[m]), s[k] = V::set(maps.scale[m]), t[k] = V::set(maps.shift[m]);
+      unroll<N>([&](auto k) __attribute__((always_inline)) {
+        const int64_t m = (r + k) * by.next;
+        c[k] = V::set(by.center[m]), s[k] = V::set(by.scale[m]), t[k] = V::set(by.shift[m]);
       });
-      const Runs<X, N, Y> runs = {static_cast<const X*>(x) + r * xs, xs,
-                                  static_cast<Y*>(y) + r * ys, ys};
-      run<kStream, V, kStep<Y, N>>(
-          runs, count, ahead, seam, [&](V(&v)[N], auto at) __attribute__((always_inline)) {
-            unroll<N>([&](auto k) { v[k] = fma(v[k] - c[k], s[k], t[k]); });
-            then(v, at);
-          });
+      run<kStream, V, kStep<Y, N>>(all.template row<N>(r), size, fetched, joint,
+                                   [&](V(&v)[N], auto at) __attribute__((always_inline)) {
+                                     unroll<N>([&](auto k) __attribute__((always_inline)) {
+                                       v[k] = fma(v[k] - c[k], s[k], t[k]);
+                                     });
+                                     then(v, at);
+                                   });
     });
+    if constexpr (kStream) joint.wait(*seam);
   });
 }
 
@@ -424,26 +455,28 @@ template <bool kStream, class X, class T>
 void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, int64_t lanes,
                const LaneMaps<T>& maps, int64_t ahead, Seam* seam) {
   using V = typename Lanes<X>::V;
-  const T *const center = maps.center, *const scale = maps.scale, *const shift = maps.shift;
-  const T *const weight = maps.weight, *const bias = maps.bias;
-  const Ending end = maps.end;
-  choose_steps<Who::kLines>(weight, bias, maps.step, end, [&](auto steps) {
+  choose_steps<Who::kLines>(maps.weight, maps.bias, maps.step, maps.end, [&](auto steps) {
     using S = decltype(steps);
-    constexpr bool kPairs = S::kAffine == Affine::kNone && S::kEnd != End::kAdd && !kStream;
-    for_each<kPairs>(lines, true, [&](int64_t r, auto n) {
+    const LaneMaps<T> by = maps;  // copies, as above
+    const Runs<X, 1> all = {static_cast<const X*>(x), xs, static_cast<X*>(y), ys};
+    const int64_t size = lanes, fetched = ahead;
+    Joint<V, X> joint;
+    if constexpr (kStream) joint.resume(*seam);
+    constexpr bool kPairs = !S::kLoads && S::kEnd != End::kAdd && !kStream;
+    for_each<kPairs>(lines, true, [&](int64_t r, auto n) __attribute__((always_inline)) {
       constexpr int N = n();
-      const Then<S, X, V, N> then(r, weight, 0, bias, 0, end);
-      const Runs<X, N> runs = {static_cast<const X*>(x) + r * xs, xs, static_cast<X*>(y) + r * ys,
-                               ys};
-      run<kStream, V, kStep<X, N>>(runs, lanes, ahead, seam,
-                                   [&](V(&v)[N], auto at) __attribute__((always_inline)) {
-                                     const V c = in_register(at(center));
-                                     const V s = in_register(at(scale));
-                                     const V t = in_register(at(shift));
-                                     unroll<N>([&](auto k) { v[k] = fma(v[k] - c, s, t); });
-                                     then(v, at);
-                                   });
+      const Then<S, X, V, N> then(r, by.weight, by.weight_next, by.bias, by.bias_next, by.end);
+      run<kStream, V, kStep<X, N>>(
+          all.template row<N>(r), size, fetched, joint,
+          [&](V(&v)[N], auto at) __attribute__((always_inline)) {
+            const V c = in_register(at(by.center));
+            const V s = in_register(at(by.scale));
+            const V t = in_register(at(by.shift));
+            unroll<N>([&](auto k) __attribute__((always_inline)) { v[k] = fma(v[k] - c, s, t); });
+            then(v, at);
+          });
     });
+    if constexpr (kStream) joint.wait(*seam);
   });
 }
 
@@ -477,8 +510,9 @@ void copy_run(const float* x, float* y, int64_t count) noexcept {
 }
 
 void stream_copy(const float* x, float* y, int64_t count) noexcept {
-  NoSeam none;
-  stream_run<F32>(Runs<float, 1>{x, 0, y, 0}, count, 0, none, [](F32(&)[1], auto) {});
+  Joint<F32, float> joint;
+  stream_run<F32>(Runs<float, 1>{x, 0, y, 0}, count, 0, joint, [](F32(&)[1], auto) {});
+  joint.leave();
   fence();
 }
 

@@ -88,7 +88,8 @@ struct RowMaps {
   }
 };
 
-// A map a lane, then y * weight[i * step] + bias[i * step], the same for all lines.
+// A map a lane, the same for all lines, then y * weight[i * step] + bias[i * step]; weight_next and
+// bias_next elements from one line's to the next's.
 template <class T>
 struct LaneMaps {
   const T* center;
@@ -97,6 +98,8 @@ struct LaneMaps {
   const T* weight = nullptr;
   const T* bias = nullptr;
   int64_t step = 0;
+  int64_t weight_next = 0;
+  int64_t bias_next = 0;
   Ending end = {};  // beside weight or bias there is none
 };
 

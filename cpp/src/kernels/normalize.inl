@@ -12,14 +12,17 @@ void add_rows(const X* x, int64_t xs, const RowSums<float>& by, int64_t r, int64
   const X* other = static_cast<const X*>(by.residual) + r * by.residual_next;
   X* sum = static_cast<X*>(by.sum) + r * by.sum_next;
   float* tile = by.tile;
+  Joint<F32, X> joint;
+  if constexpr (kStream) joint.resume(*by.seam);
   for (int64_t i = 0; i < rows; ++i) {
-    run<kStream, F32, kStep<X, 1>>(Runs<X, 1>{x, 0, sum, by.sum_next}, count, 0, by.seam,
+    run<kStream, F32, kStep<X, 1>>(Runs<X, 1>{x, 0, sum, by.sum_next}, count, 0, joint,
                                    [&](F32(&v)[1], auto at) __attribute__((always_inline)) {
                                      v[0] = v[0] + at(other);
                                      at.put(v[0], tile);
                                    });
     x += xs, other += by.residual_next, sum += by.sum_next, tile += count;
   }
+  if constexpr (kStream) joint.wait(*by.seam);
 }
 
 template <class X>

@@ -10,8 +10,10 @@
 namespace normfast {
 
 inline constexpr int64_t kVector = 16;
-inline constexpr int64_t kBand = 16 * 1024;  // elements of a band of lines,
-inline constexpr int64_t kLeastBand = 4;     // and its lines at least: each uses the maps
+inline constexpr int64_t kBand = 16 * 1024;    // elements of a band of lines,
+inline constexpr int64_t kLeastBand = 4;       // and its lines at least: each uses the maps
+inline constexpr int64_t kStays = 512 * 1024;  // bytes
+inline constexpr int64_t kFoldedRow = 24;  // lanes of one statistic, from which on they are a row
 
 template <class T>
 class Columns {
@@ -21,17 +23,26 @@ class Columns {
     int64_t begin, end;  // lanes
   };
 
+  // A statistic beyond the fast kernels, and which map of its strip it would have.
   struct Exact {
-    int64_t lane;
+    int64_t map;
     Statistic statistic;
   };
 
+  // A map a row of lanes; or one a lane, of as many lines as `repeat` says side by side, then those
+  // of one vector more.
   struct State {
-    // As many lines' lanes as `repeat` says stand side by side, then those of one vector more.
-    T center[kStrip + kVector], scale[kStrip + kVector], shift[kStrip + kVector];
+    T* center;
+    T* scale;
+    T* shift;
     int64_t repeat;
-    std::vector<Exact> exact;  // lanes beyond the fast kernels
+    std::vector<Exact> exact;
   };
+  // Room for the maps of one strip.
+  static constexpr int64_t kRoom = 3 * (kStrip + kVector);
+  static void hold(State& state, T* room, int64_t each = kStrip + kVector) {
+    state.center = room, state.scale = room + each, state.shift = room + 2 * each;
+  }
 
   Columns(const Work& work, const Kernels<T>& kernels)
       : work_(work),
@@ -49,16 +60,25 @@ class Columns {
         direct_(maps_in_place(work, kernels, work.x.type, left_) && !work.residual() && reads_ &&
                 walks(kY, work.y) && (!work.adds() || walks(kAddend, work.addend))),
         reducer_(work, kernels, reads_) {
-    // Whole vectors, and whole statistics.
-    const int64_t both = std::lcm(fold_, kVector);
-    const int64_t unit_lanes = both <= kStrip ? both : fold_;
-    const int64_t most = work.far && !work.y && reducer_.walks() ? kWideStrip : kStrip;
-    strip_ = std::min(lanes_.size(), most / unit_lanes * unit_lanes);
-    strips_ = (lanes_.size() + strip_ - 1) / strip_;
-    step_ = affine_lies<T>(work, lanes_, 0) ? 0 : 1;
     const auto shared = [&](const char* p, Operand o) { return !p || lanes_.inner_step(o) == 0; };
     shares_ = fold_ > 1 && lanes_.inner_size() % fold_ == 0 && shared(work.weight, kWeight) &&
               shared(work.bias, kBias);
+    by_rows_ = shares_ && follows_ && direct_ && fold_ >= kFoldedRow;
+    const bool regular =
+        fold_ > 1 ? lanes_.ndim() == 2 && lanes_.inner_size() == fold_ : lanes_.ndim() == 1;
+    statistics_ = regular ? &lanes_[0] : nullptr;
+    // Whole vectors, and whole statistics. As many maps as there is room for, where nothing is
+    // reduced before.
+    const int64_t both = std::lcm(fold_, kVector);
+    const int64_t unit_lanes = both <= kStrip ? both : fold_;
+    const int64_t most = work.given_rstd && by_rows_               ? kStrip * fold_
+                         : work.far && !work.y && reducer_.walks() ? kWideStrip
+                                                                   : kStrip;
+    strip_ = std::min(lanes_.size(), most / unit_lanes * unit_lanes);
+    cuts_ = direct_ && fold_ == 1 && even(lines_) && even(work.plan.units);
+    lead_ = cuts_ && strip_ < lanes_.size() ? beyond_line() : 0;
+    strips_ = (lanes_.size() + lead_ + strip_ - 1) / strip_;
+    step_ = affine_lies<T>(work, lanes_, 0) ? 0 : 1;
     // The next strip of the same lines.
     ahead_ = strips_ > 1 ? strip_ * work.x.unit() : 0;
     runs_ = line_.ndim() <= 1 && lie_in_runs(work, line_);
@@ -78,8 +98,8 @@ class Columns {
   int64_t part_size() const { return Parts::size(strip_ / fold_); }
 
   Place place(int64_t unit) const {
-    const int64_t begin = unit % strips_ * strip_;
-    return {offsets_of(work_.plan.units, unit / strips_), begin,
+    const int64_t begin = unit % strips_ * strip_ - lead_;
+    return {offsets_of(work_.plan.units, unit / strips_), std::max<int64_t>(begin, 0),
             std::min(lanes_.size(), begin + strip_)};
   }
 
@@ -132,57 +152,54 @@ class Columns {
   // The same work cut for walking memory in order, all strips of a few lines at a time.
   static constexpr bool kHasBands = true;
   int64_t strips() const { return strips_; }
+  // What is read of a strip is still in the second cache when it is applied.
+  bool stays() const { return cuts_ && lines_.size() * strip_ * work_.x.unit() <= kStays; }
   int64_t bands() const { return (lines_.size() + band() - 1) / band(); }
-  // The maps of all strips of a unit, center, scale and shift; none where lines cannot be applied
-  // whole.
-  int64_t joined_size() const { return 3 * lanes_.size(); }
-  void join_maps(const State* states, std::vector<T>& maps) const {
-    maps.clear();
-    const auto exact = [](const State& s) { return !s.exact.empty(); };
-    if (!direct_ || !follows_ || std::any_of(states, states + strips_, exact)) return;
-    for (const auto field : {&State::center, &State::scale, &State::shift}) {
-      for (int64_t l = 0; l < lanes_.size(); l += strip_) {
-        const T* from = states[l / strip_].*field;
-        maps.insert(maps.end(), from, from + std::min(strip_, lanes_.size() - l));
-      }
+  // The maps of all strips of a unit side by side, so that lines may be applied whole.
+  int64_t joined_room() const { return 3 * maps_of(lanes_.size()); }
+  void hold_joined(State* states, T* room) const {
+    for (int64_t s = 0; s < strips_; ++s) {
+      hold(states[s], room + maps_of(place(s).begin), maps_of(lanes_.size()));
     }
   }
+  bool joins(const State* states) const {
+    const auto exact = [](const State& s) { return !s.exact.empty(); };
+    return direct_ && (follows_ || affine_lies_) && std::none_of(states, states + strips_, exact);
+  }
 
-  // Lines of all strips from `unit` on.
-  void apply_band(int64_t unit, int64_t b, const State* states, const std::vector<T>& joined,
-                  Seam& seam) const {
+  // Lines of all strips from `unit` on, whole where their maps are joined.
+  void apply_band(int64_t unit, int64_t b, const State* states, bool joined, Seam& seam) const {
     const int64_t begin = b * band(), end = std::min(lines_.size(), begin + band());
-    const Place all = {place(unit).at, 0, lanes_.size()};
-    if (joined.empty()) {
+    if (!joined) {
       for (int64_t s = 0; s < strips_; ++s) apply(place(unit + s), begin, end, states[s], seam);
       return;
     }
-    const T* const maps = joined.data();
-    const LaneMaps<T> by = {maps, maps + all.end, maps + 2 * all.end};
+    const Place all = {place(unit).at, 0, lanes_.size()};
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = all.at;
       at.add(o, 1);
-      apply_direct(all, at, count, by, 1, seam);
+      apply_lines(all, at, count, states[0], 1, seam);
     });
   }
 
  private:
+  int64_t maps_of(int64_t lanes) const { return by_rows_ ? lanes / fold_ : lanes; }
   int64_t band() const { return std::max(kLeastBand, kBand / lanes_.size()); }
 
   void apply(const Place& place, int64_t begin, int64_t end, const State& state, Seam& seam) const {
     const bool fits = state.exact.empty() && (follows_ || affine_lies_);
-    const bool direct = direct_ && fits, run = runs_ && fits;
+    const bool direct = by_rows_ || (direct_ && fits), run = runs_ && fits;
     for_runs(lines_, begin, end, [&](int64_t, const Offsets& o, int64_t count) {
       Offsets at = place.at;
       at.add(o, 1);
       // Lines that share their maps go together, through a tile as many as fit.
       const bool share = follows_ && state.exact.empty();
-      const int64_t most = direct ? count : dense_ || !run ? state.repeat : 1;
-      const int64_t together = share ? most : 1;
+      const int64_t most = dense_ || !run ? state.repeat : 1;
+      const int64_t together = direct ? count : share ? most : 1;
       for (int64_t i = 0; i < count; i += together) {
         const int64_t k = std::min(together, count - i);
         if (direct) {
-          apply_direct(place, at, k, maps(place, at, state), state.repeat, seam);
+          apply_lines(place, at, k, state, state.repeat, seam);
         } else if (run) {
           apply_run(place, at, k, maps(place, at, state));
         } else {
@@ -193,14 +210,24 @@ class Columns {
     });
   }
 
-  // Of lines that have one weight and bias, or of one line.
+  // Lines by a kernel, where they lie.
+  void apply_lines(const Place& place, const Offsets& at, int64_t count, const State& state,
+                   int64_t repeat, Seam& seam) const {
+    if (by_rows_) return apply_rows(place, at, count, state, seam);
+    apply_direct(place, at, count, maps(place, at, state), repeat, seam);
+  }
+
+  // Of lines from one on that lie in one dimension.
   LaneMaps<T> maps(const Place& place, const Offsets& at, const State& state) const {
     LaneMaps<T> by = {state.center, state.scale, state.shift};
     if (follows_) return by;
     const int64_t first = place.begin * step_;
+    constexpr int64_t unit = sizeof(T);
     if (work_.weight) by.weight = pointer<T>(work_.weight, at[kWeight]) + first;
     if (work_.bias) by.bias = pointer<T>(work_.bias, at[kBias]) + first;
     by.step = step_;
+    by.weight_next = lines_.inner_step(kWeight) / unit;
+    by.bias_next = lines_.inner_step(kBias) / unit;
     return by;
   }
 
@@ -209,6 +236,18 @@ class Columns {
     return line_.ndim() <= 1 && (line_.size() == 1 || line_.inner_step(o) == unit) &&
            aligned(array.data, line_, o, unit) && aligned(array.data, lines_, o, unit) &&
            aligned(array.data, work_.plan.units, o, unit);
+  }
+
+  // All lines of y start at the same place of a cache line.
+  static bool even(const Nest& nest) {
+    bool ok = true;
+    for (int i = 0; i < nest.ndim(); ++i) ok &= nest[i].step[kY] % 64 == 0;
+    return ok;
+  }
+  // Lanes from there to y.
+  int64_t beyond_line() const {
+    const auto beyond = reinterpret_cast<std::uintptr_t>(work_.y.data) % 64;
+    return static_cast<int64_t>(beyond) / work_.y.unit();
   }
 
   int64_t full_chunks() const { return (lines_.size() / stack_ + kLineChunk - 1) / kLineChunk; }
@@ -267,11 +306,17 @@ class Columns {
   // body(first statistic, where it is in an array of statistics, step, count) for those of a strip.
   template <class Body>
   void for_steps(const Place& place, Body body) const {
-    if (fold_ > 1) {
-      return for_statistics(
-          place, [&](int64_t s, const Offsets& at) { body(s, at[kStatistic], int64_t{1}, 1); });
+    const int64_t start = place.at[kStatistic];
+    if (statistics_) {
+      const int64_t each = statistics_->step[kStatistic], first = place.begin / fold_;
+      return body(int64_t{0}, start + first * each, each, place.end / fold_ - first);
     }
-    const int64_t start = place.at[kStatistic], step = lanes_.inner_step(kStatistic);
+    if (fold_ > 1) {
+      return for_statistics(place, [&](int64_t s, const Offsets& at) {
+        body(s, at[kStatistic], int64_t{1}, int64_t{1});
+      });
+    }
+    const int64_t step = lanes_.inner_step(kStatistic);
     for_runs(lanes_, place.begin, place.end, [&](int64_t first, const Offsets& o, int64_t count) {
       body(first - place.begin, start + o[kStatistic], step, count);
     });
@@ -289,8 +334,8 @@ class Columns {
   }
   // Those of the strip: where they lie side by side, or copied.
   const double* given(const Place& place, const double* all, double* copy) const {
-    if (fold_ == 1 && lanes_.ndim() == 1 && lanes_.inner_step(kStatistic) == 1) {
-      return all + place.at[kStatistic] + place.begin;
+    if (statistics_ && statistics_->step[kStatistic] == 1) {
+      return all + place.at[kStatistic] + place.begin / fold_;
     }
     for_steps(place, [&](int64_t s, int64_t i, int64_t step, int64_t count) {
       for (int64_t k = 0; k < count; ++k) copy[s + k] = all[i + k * step];
@@ -301,10 +346,11 @@ class Columns {
   // Weight or bias of a strip that follows its lanes, the same way; null where it is not given.
   const T* affine_of(const Place& place, Operand o, const char* p, int64_t share, T* copy) const {
     if (!p || !follows_) return nullptr;
+    if (statistics_ && share == fold_ && statistics_->step[o] == sizeof(T)) {
+      return pointer<T>(p, place.at[o]) + place.begin / fold_;
+    }
     if (share > 1) {
       for_statistics(place, [&](int64_t s, const Offsets& at) { copy[s] = *pointer<T>(p, at[o]); });
-    } else if (lanes_.ndim() == 1 && lanes_.inner_step(o) == sizeof(T)) {
-      return pointer<T>(p, place.at[o]) + place.begin;
     } else {
       gather(lanes_, o, p + place.at[o], place.begin, place.end, sizeof(T), copy);
     }
@@ -335,8 +381,11 @@ class Columns {
       if (fold(kernels_, found[i], weight ? weight + i : nullptr, bias ? bias + i : nullptr, map)) {
         continue;
       }
-      for (int64_t l = i * share; l < (i + 1) * share; ++l) state.exact.push_back({l, found[i]});
+      const int64_t each = by_rows_ ? 1 : share;
+      for (int64_t m = i * each; m < (i + 1) * each; ++m) state.exact.push_back({m, found[i]});
     }
+    state.repeat = 1;
+    if (by_rows_) return;
     for (T* p : {state.center, state.scale, state.shift}) {
       for (int64_t i = n - 1; i >= 0 && share > 1; --i) std::fill_n(p + i * share, share, p[i]);
     }
@@ -344,7 +393,6 @@ class Columns {
   }
 
   void repeat(int64_t lanes, State& state) const {
-    state.repeat = 1;
     if (lanes != lanes_.size()) return;
     state.repeat = std::min(kStrip / lanes, lines_.size());
     // Whole vectors, if it can be.
@@ -398,6 +446,45 @@ class Columns {
     if (rest) apply(all - rest, 1, rest, 0, 0, 0, head);
   }
 
+  // The lanes of each statistic of each line as a row; those of some in float64.
+  void apply_rows(const Place& place, const Offsets& at, int64_t count, const State& state,
+                  Seam& seam) const {
+    const auto& direct = kernels_.of(work_.x.type);
+    const int64_t unit = work_.x.unit(), all = maps_of(place.end - place.begin);
+    // Rows [m, end) of a line.
+    const auto apply = [&](const Offsets& o, int64_t m, int64_t end) {
+      const int64_t first = (place.begin + m * fold_) * unit;
+      const char* const x = work_.x.data + o[kX] + first;
+      char* const y = work_.y.data + o[kY] + first;
+      RowMaps<T> by = {state.center + m, state.scale + m, state.shift + m};
+      end_map(by.end, work_, left_, work_.adds() ? work_.addend.data + o[kAddend] + first : nullptr,
+              fold_);
+      if (work_.stream) {
+        direct.stream_rows(x, fold_, y, fold_, end - m, fold_, by, ahead_, seam);
+      } else {
+        direct.apply_rows(x, fold_, y, fold_, end - m, fold_, by);
+      }
+    };
+    for_lines(at, count, [&](int64_t, const Offsets& o) {
+      int64_t m = 0;
+      for (const Exact& e : state.exact) {
+        if (m < e.map) apply(o, m, e.map);
+        apply_row_exact(o, place.begin + e.map * fold_, e.statistic);
+        m = e.map + 1;
+      }
+      if (m < all) apply(o, m, all);
+    });
+  }
+
+  void apply_row_exact(const Offsets& at, int64_t begin, const Statistic& statistic) const {
+    const int64_t end = begin + fold_;
+    T x[kFold];
+    fetch_input(work_, kernels_, lanes_, at, begin, end, x);
+    const AffineTile<T> affine(work_, lanes_, at, begin, end);
+    normfast::apply_exact(statistic, x, x, fold_, affine.weight, affine.bias);
+    finish_output(work_, kernels_, lanes_, at, begin, end, x);
+  }
+
   // One line, or several that follow one another, as a run.
   void apply_run(const Place& place, Offsets at, int64_t count, LaneMaps<T> by) const {
     const int64_t size = (place.end - place.begin) * count;
@@ -428,9 +515,9 @@ class Columns {
       const AffineTile<T> affine(work_, lanes_, at, place.begin, place.end);
       if (!follows_) apply(affine.weight, affine.bias);
       for (const Exact& e : state.exact) {
-        y[e.lane] = normfast::apply_exact(e.statistic, x[e.lane],
-                                          affine.weight ? affine.weight + e.lane : nullptr,
-                                          affine.bias ? affine.bias + e.lane : nullptr);
+        y[e.map] = normfast::apply_exact(e.statistic, x[e.map],
+                                         affine.weight ? affine.weight + e.map : nullptr,
+                                         affine.bias ? affine.bias + e.map : nullptr);
       }
     }
     for_lines(at, count, [&](int64_t i, const Offsets& o) {
@@ -462,10 +549,14 @@ class Columns {
   const bool direct_;      // those of y as well, by a kernel of their own type
   const LaneReducer<T> reducer_;
   int64_t strip_, strips_;
-  int64_t ahead_;  // bytes from x to what is read next
-  bool shares_;    // lanes of one statistic have one weight and bias
-  bool runs_;      // all of a line lies in runs,
-  bool dense_;     // which follow one another
+  bool cuts_;              // strips end with cache lines of y: two in one would wait for it
+  int64_t lead_;           // lanes that the first strip lacks for that
+  const Dim* statistics_;  // that steps through them; null: no one dimension does
+  int64_t ahead_;          // bytes from x to what is read next
+  bool shares_;            // lanes of one statistic have one weight and bias,
+  bool by_rows_;           // and are many enough to be mapped as a row
+  bool runs_;              // all of a line lies in runs,
+  bool dense_;             // which follow one another
   bool affine_lies_;
   int64_t step_;  // of weight and bias along the lanes, where they lie directly
 };

@@ -28,6 +28,8 @@ class Rows {
     T center[kRowsTogether], scale[kRowsTogether], shift[kRowsTogether];
     bool fit;  // all of these are for the fast kernels
   };
+  static constexpr int64_t kRoom = 0;
+  static void hold(State&, T*) {}
 
   Rows(const Work& work, const Kernels<T>& kernels)
       : work_(work),

@@ -6,12 +6,14 @@ namespace normfast {
 namespace {
 
 // Units [begin, end), each from reading to writing.
-template <class Form>
+template <class T, class Form>
 void run_units(const Form& form, const Work& work, int64_t begin, int64_t end) {
   const int64_t chunks = form.chunks();
   const bool reduces = !work.given_rstd;
   double total[Form::kMostPart], part[Form::kMostPart];
   typename Form::State state;
+  T room[Form::kRoom + 1];
+  form.hold(state, room);
   Seam seam;
   const auto unit = [&](const auto& place) {
     for (int64_t c = 0; c < chunks && reduces; ++c) {
@@ -31,10 +33,12 @@ void run_units(const Form& form, const Work& work, int64_t begin, int64_t end) {
 }
 
 // Where nothing is reduced, chunks stand for themselves: [begin, end) of all units' in turn.
-template <class Form>
+template <class T, class Form>
 void run_chunks(const Form& form, int64_t begin, int64_t end) {
   const int64_t chunks = form.chunks();
   typename Form::State state;
+  T room[Form::kRoom + 1];
+  form.hold(state, room);
   Seam seam;
   for (int64_t i = begin; i < end;) {
     const int64_t unit = i / chunks, last = std::min(end, (unit + 1) * chunks);
@@ -75,36 +79,44 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   constexpr int64_t kKept = 256;
   bool banded = false;
   if constexpr (Form::kHasBands) {
-    const bool pays = work.stream || (!reduces && work.far);
+    const bool pays = reduces ? work.stream && !form.stays() : work.far;
     banded = pays && work.y && form.strips() > 1 && form.strips() <= kKept && form.bands() > 1;
   }
 
   if (!banded && (work.threads == 1 || chunks == 1 || units >= 4 * work.threads)) {
     return in_parallel(units,
-                       [&](int64_t begin, int64_t end) { run_units(form, work, begin, end); });
+                       [&](int64_t begin, int64_t end) { run_units<T>(form, work, begin, end); });
   }
 
   // What units keep from phase to phase.
   struct Kept {
-    std::vector<double> parts;
-    std::vector<State> states;
-    std::vector<T> maps;
+    std::unique_ptr<double[]> parts;
+    std::unique_ptr<State[]> states;
+    std::unique_ptr<T[]> maps;
   };
   const auto room_for = [&](int64_t n) {
-    Kept kept{std::vector<double>(static_cast<std::size_t>(n * chunks * size)),
-              std::vector<State>(static_cast<std::size_t>(n)),
-              {}};
+    const auto number = [](int64_t elements) { return static_cast<std::size_t>(elements); };
+    Kept kept;
+    kept.parts.reset(new double[number(n * chunks * size)]);
+    kept.states.reset(new State[number(n)]);
     if constexpr (Form::kHasBands) {
-      if (banded) kept.maps.reserve(static_cast<std::size_t>(form.joined_size()));
+      if (banded) {
+        kept.maps.reset(new T[number(form.joined_room())]);
+        form.hold_joined(kept.states.get(), kept.maps.get());
+        return kept;
+      }
     }
+    kept.maps.reset(new T[number(n * Form::kRoom)]);
+    for (int64_t u = 0; u < n; ++u)
+      form.hold(kept.states[number(u)], kept.maps.get() + u * Form::kRoom);
     return kept;
   };
 
   const auto in_phases = [&](int64_t first, int64_t last, Kept& kept) {
     const int64_t n = last - first;
-    State* const states = kept.states.data();
+    State* const states = kept.states.get();
     const auto part = [&](int64_t u, int64_t c) {
-      return kept.parts.data() + (u * chunks + c) * size;
+      return kept.parts.get() + (u * chunks + c) * size;
     };
     if (reduces) {
       parallel_for(work.threads, n * chunks, [&](int64_t begin, int64_t end) {
@@ -131,10 +143,10 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
     if (!work.y) return;
     if constexpr (Form::kHasBands) {
       if (banded) {
-        form.join_maps(states, kept.maps);
+        const bool joined = form.joins(states);
         return in_parallel(form.bands(), [&](int64_t begin, int64_t end) {
           Seam seam;
-          for (int64_t b = begin; b < end; ++b) form.apply_band(first, b, states, kept.maps, seam);
+          for (int64_t b = begin; b < end; ++b) form.apply_band(first, b, states, joined, seam);
           seam.leave();
         });
       }
@@ -189,9 +201,9 @@ void run_blocks(const Work& work, const Kernels<T>& kernels, KernelTable::Fence 
                 int64_t first, int64_t last) {
   with_form<T>(work, kernels, [&](const auto& form) {
     if (work.given_rstd) {
-      run_chunks(form, first, last);
+      run_chunks<T>(form, first, last);
     } else {
-      run_units(form, work, first, last);
+      run_units<T>(form, work, first, last);
     }
   });
   if (work.stream) fence();

@@ -240,6 +240,14 @@ inline void fetch_ahead(const char* p, int64_t bytes) {
 template <class T>
 void fetch_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int64_t count,
                T* tile) {
+  if (!work.residual() && !work.sum) {
+    const char* const x = work.x.data + at[kX];
+    if (work.x.type != kTypeOf<T>) {
+      return kernels.widen[static_cast<int>(work.x.type)](x, tile, count);
+    }
+    std::memcpy(tile, x, static_cast<std::size_t>(count) * sizeof(T));
+    return;
+  }
   const Array& to = work.sum ? work.sum : work.x;
   const int64_t offset = at[work.sum ? kSum : kX];
   for_line_pieces(to.data + offset, to.unit(), count, [&](int64_t b, int64_t e) {

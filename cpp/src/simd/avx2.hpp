@@ -26,6 +26,14 @@ __m256i mask64(int64_t count, int half) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask64 + 8 - count + 4 * half));
 }
 
+__m256i between32(int64_t first, int64_t last, int half) {
+  return _mm256_andnot_si256(mask32(first, half), mask32(last, half));
+}
+
+__m256i between64(int64_t first, int64_t last, int half) {
+  return _mm256_andnot_si256(mask64(first, half), mask64(last, half));
+}
+
 // Eight numbers of sixteen bits to and from floats.
 __m256 widen8(const Half* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -66,6 +74,14 @@ struct F32 {
   static F32 load(const float* p, int64_t count) {
     return {_mm256_maskload_ps(p, mask32(count, 0)), _mm256_maskload_ps(p + 8, mask32(count, 1))};
   }
+  static F32 load(const float* p, int64_t first, int64_t last) {
+    return {_mm256_maskload_ps(p, between32(first, last, 0)),
+            _mm256_maskload_ps(p + 8, between32(first, last, 1))};
+  }
+  void store(float* p, int64_t first, int64_t last) const {
+    _mm256_maskstore_ps(p, between32(first, last, 0), lo);
+    _mm256_maskstore_ps(p + 8, between32(first, last, 1), hi);
+  }
   void store(float* p) const {
     _mm256_storeu_ps(p, lo);
     _mm256_storeu_ps(p + 8, hi);
@@ -102,6 +118,20 @@ struct F32 {
   }
   template <class H>
     requires(sizeof(H) == 2)
+  static F32 load(const H* p, int64_t first, int64_t last) {
+    H some[16] = {};
+    std::memcpy(some + first, p + first, static_cast<std::size_t>(last - first) * sizeof(H));
+    return load(some);
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void store(H* p, int64_t first, int64_t last) const {
+    H some[16];
+    store(some);
+    std::memcpy(p + first, some + first, static_cast<std::size_t>(last - first) * sizeof(H));
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
   void store(H* p) const {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow16(p, lo, hi));
   }
@@ -135,6 +165,14 @@ struct F64 {
   static F64 load(const double* p) { return {_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
   static F64 load(const double* p, int64_t count) {
     return {_mm256_maskload_pd(p, mask64(count, 0)), _mm256_maskload_pd(p + 4, mask64(count, 1))};
+  }
+  static F64 load(const double* p, int64_t first, int64_t last) {
+    return {_mm256_maskload_pd(p, between64(first, last, 0)),
+            _mm256_maskload_pd(p + 4, between64(first, last, 1))};
+  }
+  void store(double* p, int64_t first, int64_t last) const {
+    _mm256_maskstore_pd(p, between64(first, last, 0), lo);
+    _mm256_maskstore_pd(p + 4, between64(first, last, 1), hi);
   }
   void store(double* p) const {
     _mm256_storeu_pd(p, lo);
@@ -240,6 +278,19 @@ F64 times_power_of_two(F64 a, F64 t) {
         _mm256_add_epi64(_mm256_castpd_si256(v), _mm256_slli_epi64(_mm256_castpd_si256(k), 52)));
   };
   return {times(a.lo, t.lo), times(a.hi, t.hi)};
+}
+
+F32 join(F32 a, F32 b, int64_t count) {
+  const auto half = [&](__m256 p, __m256 q, int i) {
+    return _mm256_blendv_ps(q, p, _mm256_castsi256_ps(mask32(count, i)));
+  };
+  return {half(a.lo, b.lo, 0), half(a.hi, b.hi, 1)};
+}
+F64 join(F64 a, F64 b, int64_t count) {
+  const auto half = [&](__m256d p, __m256d q, int i) {
+    return _mm256_blendv_pd(q, p, _mm256_castsi256_pd(mask64(count, i)));
+  };
+  return {half(a.lo, b.lo, 0), half(a.hi, b.hi, 1)};
 }
 
 F32 keep(F32 a, int64_t count) {

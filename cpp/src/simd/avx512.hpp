@@ -13,6 +13,11 @@ namespace {
 __mmask16 first16(int64_t count) { return static_cast<__mmask16>(_bzhi_u32(0xffffu, count)); }
 __mmask8 first8(int64_t count) { return static_cast<__mmask8>(_bzhi_u32(0xffu, count)); }
 
+__mmask16 between16(int64_t first, int64_t last) {
+  return _kandn_mask16(first16(first), first16(last));
+}
+__mmask8 between8(int64_t first, int64_t last) { return _kandn_mask8(first8(first), first8(last)); }
+
 // Sixteen numbers of sixteen bits to and from floats.
 __m512 widen16(const Half*, __m256i bits) { return _mm512_cvtph_ps(bits); }
 // Each to the upper half of its float.
@@ -80,6 +85,9 @@ struct F32 {
   static F32 load(const float* p, int64_t count) {
     return {_mm512_maskz_loadu_ps(first16(count), p)};
   }
+  static F32 load(const float* p, int64_t first, int64_t last) {
+    return {_mm512_maskz_loadu_ps(between16(first, last), p)};
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void stream(float* p) const { _mm512_stream_ps(p, v); }
   template <class H>
@@ -91,6 +99,9 @@ struct F32 {
     _mm512_stream_si512(reinterpret_cast<__m512i*>(p), narrow32(p, a.v, b.v));
   }
   void store(float* p, int64_t count) const { _mm512_mask_storeu_ps(p, first16(count), v); }
+  void store(float* p, int64_t first, int64_t last) const {
+    _mm512_mask_storeu_ps(p, between16(first, last), v);
+  }
   template <class H>
     requires(sizeof(H) == 2)
   static F32 load(const H* p) {
@@ -100,6 +111,16 @@ struct F32 {
     requires(sizeof(H) == 2)
   static F32 load(const H* p, int64_t count) {
     return {widen16(p, _mm256_maskz_loadu_epi16(first16(count), p))};
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  static F32 load(const H* p, int64_t first, int64_t last) {
+    return {widen16(p, _mm256_maskz_loadu_epi16(between16(first, last), p))};
+  }
+  template <class H>
+    requires(sizeof(H) == 2)
+  void store(H* p, int64_t first, int64_t last) const {
+    _mm256_mask_storeu_epi16(p, between16(first, last), narrow16(p, v));
   }
   template <class H>
     requires(sizeof(H) == 2)
@@ -126,6 +147,12 @@ struct F64 {
   static F64 load(const double* p) { return {_mm512_loadu_pd(p)}; }
   static F64 load(const double* p, int64_t count) {
     return {_mm512_maskz_loadu_pd(first8(count), p)};
+  }
+  static F64 load(const double* p, int64_t first, int64_t last) {
+    return {_mm512_maskz_loadu_pd(between8(first, last), p)};
+  }
+  void store(double* p, int64_t first, int64_t last) const {
+    _mm512_mask_storeu_pd(p, between8(first, last), v);
   }
   void store(double* p) const { _mm512_storeu_pd(p, v); }
   void stream(double* p) const { _mm512_stream_pd(p, v); }
@@ -189,6 +216,9 @@ F64 times_power_of_two(F64 a, F64 t) {
   return {_mm512_castsi512_pd(
       _mm512_add_epi64(_mm512_castpd_si512(a.v), _mm512_slli_epi64(_mm512_castpd_si512(t.v), 52)))};
 }
+
+F32 join(F32 a, F32 b, int64_t count) { return {_mm512_mask_blend_ps(first16(count), b.v, a.v)}; }
+F64 join(F64 a, F64 b, int64_t count) { return {_mm512_mask_blend_pd(first8(count), b.v, a.v)}; }
 
 F32 keep(F32 a, int64_t count) { return {_mm512_maskz_mov_ps(first16(count), a.v)}; }
 F64 keep(F64 a, int64_t count) { return {_mm512_maskz_mov_pd(first8(count), a.v)}; }

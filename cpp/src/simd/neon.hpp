@@ -135,6 +135,18 @@ struct Four {
     return load(some);
   }
   template <class S>
+  static Four load(const S* p, int64_t first, int64_t last) {
+    S some[kLanes] = {};
+    std::memcpy(some + first, p + first, static_cast<std::size_t>(last - first) * sizeof(S));
+    return load(some);
+  }
+  template <class S>
+  void store(S* p, int64_t first, int64_t last) const {
+    S some[kLanes];
+    store(some);
+    std::memcpy(p + first, some + first, static_cast<std::size_t>(last - first) * sizeof(S));
+  }
+  template <class S>
   void store(S* p) const {
     for (int i = 0; i < 4; ++i) write(v[i], p + i * kEach);
   }
@@ -190,6 +202,12 @@ struct Four {
   }
   friend Four times_power_of_two(Four a, Four t) {
     return each([](auto p, auto k) { return times_power_of_two(p, k); }, a, t);
+  }
+  friend Four join(Four a, Four b, int64_t count) {
+    T some[kLanes];
+    b.store(some);
+    a.store(some, count);
+    return load(some);
   }
   friend Four in_register(Four a) { return a; }
   friend Four keep(Four a, int64_t count) {

@@ -1,8 +1,9 @@
 // The virtual vector in plain C++: what every other file of this room must agree with, bit for bit.
 //
-// F32 is 16 floats, F64 is 8 doubles, on every machine. Partial loads read nothing past `count` and
-// give zero there. Everything lives in an anonymous namespace, because these files are compiled
-// once an ISA and the linker must never take one ISA's copy for another's.
+// F32 is 16 floats, F64 is 8 doubles, on every machine. Partial loads read `count` lanes, or those
+// from `first` to `last`, and nothing beside them, where they give zero. Everything lives in an
+// anonymous namespace, because these files are compiled once an ISA and the linker must never take
+// one ISA's copy for another's.
 #pragma once
 
 #include <bit>
@@ -35,6 +36,18 @@ struct Array {
     Array r = set(0);
     for (int64_t i = 0; i < count; ++i) r.lane[i] = p[i];
     return r;
+  }
+  template <class S>
+  static Array load(const S* p, int64_t first, int64_t last) {
+    Array r = load(p + first, last - first);
+    for (int i = N; i-- > 0;) r.lane[i] = i < first ? T(0) : r.lane[i - first];
+    return r;
+  }
+  template <class S>
+  void store(S* p, int64_t first, int64_t last) const {
+    Array r = *this;
+    for (int64_t i = first; i < last; ++i) r.lane[i - first] = lane[i];
+    r.store(p + first, last - first);
   }
   void store(T* p) const { std::memcpy(p, lane, sizeof lane); }
   // Past the cache, to an address that is a multiple of 64.
@@ -183,6 +196,15 @@ Array<T, N> in_register(Array<T, N> a) {
 
 // Makes what was streamed visible to other threads.
 void fence() {}
+
+// The first `count` lanes of a, the others of b.
+template <class T, int N>
+Array<T, N> join(Array<T, N> a, Array<T, N> b, int64_t count) {
+  for (int i = 0; i < N; ++i) {
+    if (i >= count) a.lane[i] = b.lane[i];
+  }
+  return a;
+}
 
 // The first `count` lanes; zero beyond, whatever stood there.
 template <class T, int N>
