@@ -2,6 +2,7 @@
 #include "parallel/parallel.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <tuple>
 
@@ -59,6 +60,18 @@ TEST_P(Threads, PassAnExceptionOnceAllAreDone) {
     parallel_for(GetParam(), 7, [&](int64_t begin, int64_t end) { after.add(begin, end); });
     EXPECT_TRUE(after.all_once());
   }
+}
+
+TEST(SleepingThreads, AreLeftAsleepForShortWorkAndWokenWhereCallsFollowClosely) {
+  const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  pause();
+  parallel_for(2, 2, [](int64_t, int64_t) {});  // from now on it is known what waking takes
+  EXPECT_TRUE(worth_waking(0));                 // they are awake
+  pause();
+  EXPECT_FALSE(worth_waking(0));
+  EXPECT_TRUE(worth_waking(0));  // that was close
+  pause();
+  EXPECT_TRUE(worth_waking(1e15));
 }
 
 TEST(DefaultThreads, AreAtLeastOneAndSayWhy) {

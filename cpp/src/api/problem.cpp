@@ -545,6 +545,7 @@ void Problem::lay_out() {
   work_.weight = parameters_.weight.data;
   work_.bias = parameters_.bias.data;
   work_.threads = threads();
+  work_.threads_given = common_.num_threads > 0;
   work_.far = size_ * size_of(x_.dtype) > caches().l2;
   work_.x = {static_cast<char*>(x_.data), x_.dtype};
   if (common_.out.given()) work_.y = {static_cast<char*>(common_.out.data), common_.out.dtype};

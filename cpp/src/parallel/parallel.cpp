@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -63,7 +64,27 @@ std::atomic<bool> forked{false};
 const int watch_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 #endif
 
+// Threads of OpenMP wait busily for some milliseconds, those of some run-time libraries not at all.
+// So many ns after work they surely do or never will; calls no further apart keep them at it.
+constexpr int64_t kBusy = 4'000'000;
+
+int64_t nanoseconds_now() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+
+// When threads last worked, when somebody last asked for them, and how long the last of them took
+// to wake. What two calls at once make of it is as good as either.
+std::atomic<int64_t> worked{0}, asked{0}, waking{0};
+
 }  // namespace
+
+bool worth_waking(double nanoseconds) {
+  const int64_t now = nanoseconds_now();
+  const bool close = now - asked.exchange(now, std::memory_order_relaxed) < kBusy;
+  const bool awake = now - worked.load(std::memory_order_relaxed) < kBusy;
+  return close || awake ||
+         nanoseconds > static_cast<double>(waking.load(std::memory_order_relaxed));
+}
 
 const ThreadPolicy& default_threads() {
   static const ThreadPolicy policy = choose_threads();
@@ -85,8 +106,17 @@ void parallel_for(int threads, int64_t tasks, void (*body)(const void*, int64_t,
   if (threads > 1 && !forked && !omp_in_parallel()) {
     std::exception_ptr error;
     std::mutex error_mutex;
+    const int64_t start = nanoseconds_now();
+    const bool slept = start - worked.load(std::memory_order_relaxed) >= kBusy;
+    if (slept) waking.store(0, std::memory_order_relaxed);
 #pragma omp parallel num_threads(threads)
     {
+      if (slept) {
+        const int64_t took = nanoseconds_now() - start;
+        int64_t longest = waking.load(std::memory_order_relaxed);
+        while (took > longest && !waking.compare_exchange_weak(longest, took)) {
+        }
+      }
       const int64_t t = omp_get_thread_num(), n = omp_get_num_threads();
       try {
         body(self, tasks * t / n, tasks * (t + 1) / n);
@@ -95,6 +125,7 @@ void parallel_for(int threads, int64_t tasks, void (*body)(const void*, int64_t,
         error = std::current_exception();
       }
     }
+    worked.store(nanoseconds_now(), std::memory_order_relaxed);
     if (error) std::rethrow_exception(error);
     return;
   }

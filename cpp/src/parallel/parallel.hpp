@@ -15,6 +15,12 @@ struct ThreadPolicy {
 const ThreadPolicy& default_threads();
 bool built_with_openmp();
 
+// Whether other threads are worth asking for work that takes one so long: they are where they wait
+// busily, as they do for some time after work, or calls follow one another closely. Else they
+// sleep, and waking them took so long the last time, which in a virtual machine may be
+// milliseconds.
+bool worth_waking(double nanoseconds);
+
 // Calls body(begin, end) for ranges that cover [0, tasks), one a thread. Which thread takes which
 // range changes no result. Exceptions come out once all threads are done. In a child of fork() it
 // runs on one thread: OpenMP's own are gone there.

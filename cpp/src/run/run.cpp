@@ -184,8 +184,22 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
 
 }  // namespace
 
+// About how long one thread takes: a guess that is as good as what it is compared with.
+double nanoseconds_of(const Plan& plan) {
+  constexpr double kElementsPerNanosecond = 4;
+  const int64_t kept = plan.units.size();
+  const int64_t each =
+      plan.form == Form::kRows ? plan.apply.size() : plan.lines.size() * plan.lanes.size();
+  return static_cast<double>(kept * each) / kElementsPerNanosecond;
+}
+
 template <class T>
 void run(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence) {
+  if (work.threads > 1 && !work.threads_given && !worth_waking(nanoseconds_of(work.plan))) {
+    Work alone = work;
+    alone.threads = 1;
+    return run(alone, kernels, fence);
+  }
   with_form<T>(work, kernels, [&](const auto& form) { execute<T>(form, work, fence); });
 }
 

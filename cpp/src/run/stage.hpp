@@ -27,6 +27,14 @@ T* tile() {
 
 // ---- as they are ------------------------------------------------------------------------------
 
+// Every kStep-th of `count` elements, a step that the compiler knows and has shuffles for.
+template <int kStep, class U>
+void gather_every(const char* from, int64_t count, char* to) {
+  const U* __restrict x = reinterpret_cast<const U*>(from);
+  U* __restrict y = reinterpret_cast<U*>(to);
+  for (int64_t i = 0; i < count; ++i) y[i] = x[kStep * i];
+}
+
 template <class U>
 void gather_units(const Nest& nest, Operand o, const char* base, int64_t begin, int64_t end,
                   char* tile) {
@@ -34,8 +42,11 @@ void gather_units(const Nest& nest, Operand o, const char* base, int64_t begin, 
   for_runs(nest, begin, end, [&](int64_t, const Offsets& at, int64_t count) {
     const char* p = base + at[o];
     const int64_t step = nest.inner_step(o);
+    const bool whole = reinterpret_cast<std::uintptr_t>(p) % sizeof(U) == 0;
     if (step == unit) {
       std::memcpy(tile, p, static_cast<std::size_t>(count * unit));
+    } else if (whole && step == 2 * unit) {
+      gather_every<2, U>(p, count, tile);
     } else {
       for (int64_t i = 0; i < count; ++i) std::memcpy(tile + i * unit, p + i * step, sizeof(U));
     }

@@ -40,6 +40,8 @@ struct Work {
   double* m2 = nullptr;     // sums of squared deviations
   double* count = nullptr;  // elements, or the sum of their weights
   int threads = 1;
+  bool threads_given =
+      false;            // the caller's number, which holds; else sleeping threads may be left
   bool far = false;     // more than the second cache holds
   bool stream = false;  // write y past the cache
 
