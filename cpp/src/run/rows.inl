@@ -9,6 +9,7 @@ namespace normfast {
 // Rows that go together while they stay in the first cache; fewer where they come from memory, so
 // that reads and writes alternate quickly.
 inline constexpr int64_t kTogether = 16384, kTogetherFar = 6144;  // bytes
+inline constexpr int64_t kTogetherLong = 4;                       // rows of halves that are longer
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
@@ -261,9 +262,12 @@ class Rows {
   int64_t together() const {
     const int64_t elements =
         planes_side_by_side_ ? kStaged : (work_.far ? kTogetherFar : kTogether) / work_.x.unit();
-    // Two at least share what they load of weight and bias.
-    const int64_t least = normalizes_ ? 2 : 1;
-    return std::min(std::clamp(elements / size_, least, kRowsTogether), rows_.inner_size());
+    const int64_t fit = elements / size_;
+    // Two at least share what they load of weight and bias. Long rows of halves take longer to
+    // compute than to come.
+    const bool halves = work_.x.unit() == 2 && work_.far && fit == 0;
+    const int64_t least = !normalizes_ ? 1 : halves ? kTogetherLong : 2;
+    return std::min(std::clamp(fit, least, kRowsTogether), rows_.inner_size());
   }
 
   Parts parts(double* p) const { return {p, together_}; }
