@@ -130,6 +130,9 @@ inline Offsets offsets_of(const Nest& nest, int64_t i) {
 template <class Body>
 void for_rows(const Nest& nest, int64_t begin, int64_t end, Body&& body) {
   const int64_t inner = nest.inner_size();
+  if (nest.ndim() == 2 && begin == 0 && end == nest.size()) {  // most calls
+    return body(int64_t{0}, Offsets::zero(), nest[0].size, inner);
+  }
   for (int64_t i = begin, rows, count; i < end; i += rows * count) {
     rows = 1, count = nest.ndim() > 1 ? inner - i % inner : end - i;
     if (count > end - i) count = end - i;
