@@ -118,7 +118,12 @@ class Rows {
   void finish(const Place& place, double* total, State& state) const {
     const int64_t n = place.count;
     Found<kRowsTogether>& found = state.found;
-    if (work_.given_rstd) {
+    StatisticArrays statistics = found.arrays();
+    const bool lie = work_.given_rstd && rows_.inner_step(kStatistic) == 1 && !reports();
+    if (lie) {
+      const int64_t at = place.at[kStatistic];
+      statistics = {nullptr, work_.given_mean + at, nullptr, work_.given_rstd + at};
+    } else if (work_.given_rstd) {
       take_given(place, found);
     } else {
       find(work_, kernels_, sequence_, parts(total), n, found,
@@ -126,11 +131,15 @@ class Rows {
     }
     if (!work_.y) return;
     T weight[kRowsTogether], bias[kRowsTogether];
-    state.fit = kernels_.make_maps(
-        found.mean, found.mean_lo, found.rstd, affine_of(place, kWeight, work_.weight, weight),
-        affine_of(place, kBias, work_.bias, bias), n, state.center, state.scale, state.shift);
+    state.fit = kernels_.make_maps(statistics.mean, statistics.mean_lo, statistics.rstd,
+                                   affine_of(place, kWeight, work_.weight, weight),
+                                   affine_of(place, kBias, work_.bias, bias), n, state.center,
+                                   state.scale, state.shift);
+    if (lie && !state.fit) take_given(place, found);
     // Only float64 data is ever scaled.
-    for (int64_t i = 0; i < n && sizeof(T) == sizeof(double); ++i) state.fit &= found.pre[i] == 1;
+    for (int64_t i = 0; i < n && sizeof(T) == sizeof(double) && !work_.given_rstd; ++i) {
+      state.fit &= found.pre[i] == 1;
+    }
   }
 
   // Whole rows by one kernel, or by `otherwise`, place by place.
@@ -192,8 +201,8 @@ class Rows {
     }
     if (state.fit && !direct_ && runs_ && dense_) return apply_dense(place, state);
     each(place, [&](int64_t i, const Offsets& at) {
-      const Statistic found = state.found[i];
-      if (!state.fit && !fits(at, found)) {
+      if (!state.fit && !fits(at, state.found[i])) {
+        const Statistic found = state.found[i];
         apply_tiles(at, i, begin, end, state, &found);
       } else if (direct_) {
         apply_direct(at, i, 1, begin, end, state, seam);
@@ -226,6 +235,8 @@ class Rows {
     return std::copy_n(from, size_, tile() + beyond / sizeof(T)) - size_;
   }
 
+  bool reports() const { return work_.mean || work_.scale; }
+
   // Whether there is a kernel that does all there is to do with a row.
   bool normalizes() const {
     if (work_.given_rstd || !work_.y || work_.weighted() || !normalizer()) return false;
@@ -233,8 +244,7 @@ class Rows {
     if (work_.residual() ? !sums_lie() : !direct_ || staged_ || !sequence_.lies()) return false;
     const bool shares = step_ == 1 && rows_.still(kWeight) && rows_.still(kBias);
     if ((work_.weight || work_.bias) && !shares) return false;
-    const bool reports = work_.mean || work_.scale;
-    if (reports && rows_.ndim() > 0 && rows_.inner_step(kStatistic) != 1) return false;
+    if (reports() && rows_.ndim() > 0 && rows_.inner_step(kStatistic) != 1) return false;
     if (work_.scale && work_.rule.report != Report::kReciprocal) return false;
     return !work_.adds() && !work_.count && !work_.m2;
   }
@@ -324,6 +334,7 @@ class Rows {
   const T* affine_of(const Place& place, Operand o, const char* p, T* copy) const {
     if (!follows_ || !p) return nullptr;
     const int64_t step = rows_.inner_step(o);
+    if (step == sizeof(T)) return pointer<T>(p, place.at[o]);
     for (int64_t i = 0; i < place.count; ++i) copy[i] = *pointer<T>(p, place.at[o] + i * step);
     return copy;
   }
