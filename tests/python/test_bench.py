@@ -21,7 +21,7 @@ from normfast.cli import bench, main
 from normfast.cli.bench import compare, report, yardstick
 from normfast.cli.bench.cases import CASES, LAYOUTS, OPERATIONS, Case, Options, load
 from normfast.cli.bench.contender import Contender
-from normfast.cli.bench.measure import Timing, calls_in, measure, wait_until_idle
+from normfast.cli.bench.measure import WARM, Timing, calls_in, measure, wait_until_idle
 from normfast.cli.bench.neighbours import busy_seconds
 from normfast.cli.bench.peers import with_normfast, with_numpy
 from normfast.cli.bench.peers.onnx_model import one_node_model
@@ -490,10 +490,10 @@ def test_measure_interleaves_and_divides_by_the_calls() -> None:
     assert timings["slow"].calls == 1
     assert timings["fast"].seconds == pytest.approx([1e-5] * 4)
     assert timings["slow"].seconds == pytest.approx([0.5] * 4)
-    # In each round both are timed; only the fast one is called once before.
+    # In each round both are timed; only the fast one is called before.
     rounds = diary[-12:]
     for start in range(0, 12, 3):
-        assert sorted(rounds[start : start + 3]) == [("fast", 1), ("fast", 1000), ("slow", 1)]
+        assert sorted(rounds[start : start + 3]) == [("fast", WARM), ("fast", 1000), ("slow", 1)]
 
 
 def test_the_slow_take_part_in_fewer_rounds() -> None:

@@ -15,8 +15,9 @@ namespace normfast {
 namespace {
 
 // Elements a thread must read or write to be worth starting: from the second cache no operation
-// does so many in less than 6 us, and threads start and stop in 1 to 4 us.
-constexpr int64_t kElementsPerThread = 128 * 1024;
+// does so many in less than 6 us, and threads start and stop in 1 to 4 us while they wait for it.
+// Where the caller gives no number they may not: those of other libraries wait busily, too.
+constexpr int64_t kElementsPerThread = 128 * 1024, kElementsByDefault = 256 * 1024;
 
 constexpr const char* kFloating = "float32, float64, float16 or bfloat16";
 
@@ -507,7 +508,8 @@ int Problem::threads() const {
   if (common_.out.given()) passes += 2;
   if (addend_) passes += 1;
   if (sum_) passes += 1;
-  const int64_t most = passes * size_ / kElementsPerThread;
+  const int64_t each = common_.num_threads ? kElementsPerThread : kElementsByDefault;
+  const int64_t most = passes * size_ / each;
   if (most <= 1) return 1;
   const int wanted = common_.num_threads ? common_.num_threads : default_threads().threads;
   return static_cast<int>(std::min<int64_t>(most, wanted));

@@ -35,6 +35,7 @@ class Timing:
 
 
 LEAST_ROUNDS = 3  # that the slowest takes part in
+WARM = 3  # calls before those that are timed
 GLANCE = 1e-3  # seconds in which a busy thread shows
 
 
@@ -48,7 +49,8 @@ def measure(
     """Time all in turn, in a new order each round.
 
     A sample is as many calls as fill ``sample_seconds``. Calls shorter than that are preceded
-    by one that is not timed and brings the data back into its cache. Who has taken ``patience``
+    by some that are not timed and bring the data back into its cache, and threads, which may be
+    left asleep for the first of them, back to work. Who has taken ``patience``
     seconds takes part in no further round. ``settle`` stands between any two samples.
     """
     calls = {}
@@ -66,7 +68,7 @@ def measure(
                 continue
             settle()
             if calls[name] > 1:
-                timers[name].timeit(1)
+                timers[name].timeit(WARM)
             done.append(timers[name].timeit(calls[name]) / calls[name])
     return {name: Timing(tuple(values), calls[name]) for name, values in seconds.items()}
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import normfast
+from normfast import _core
 from normfast.cli.bench.cases import Options
 from normfast.cli.bench.contender import Contender
 from normfast.cli.bench.problem import Problem
@@ -11,7 +12,8 @@ from normfast.cli.bench.problem import Problem
 def prepare(problem: Problem, threads: int) -> dict[str, Contender]:
     """The call into memory that is there already, and the call that allocates its output.
 
-    Small calls always allocate, as NumPy's do, and leave the threads to the library.
+    Small calls always allocate, as NumPy's do. They leave the threads to the library, as all do
+    that may use every processor.
     """
     call, names = positional(problem)
     case = problem.case
@@ -22,7 +24,8 @@ def prepare(problem: Problem, threads: int) -> dict[str, Contender]:
     names |= {"nf": normfast, "y": problem.y, "sum": problem.sum, "threads": threads}
     if case.call:
         return {"normfast": Contender(f"nf.{case.op}({call})", names, fresh=True)}
-    call += ", num_threads=threads"
+    if threads != _core.info()["threads"]:
+        call += ", num_threads=threads"
     if case.op == "mean_var":
         return {"normfast": Contender(f"nf.mean_var({call})", names)}
     out = "(y, sum)" if problem.sum is not None else "y"
