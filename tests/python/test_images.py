@@ -193,6 +193,17 @@ def test_any_scale(source: Dtype, scale: float) -> None:
 
 
 @each_result
+def test_an_image_beyond_the_caches_is_written_whole(result: Dtype) -> None:
+    """Results of so many bytes leave another way; its bits are those of small images."""
+    image = make((1501, 2999, 3), np.uint8)
+    y = nf.normalize_image(image, MEAN[:3], STD[:3], dtype=result)
+    for first in range(0, len(image), 50):
+        rows = slice(first, first + 50)
+        some = nf.normalize_image(image[rows], MEAN[:3], STD[:3], dtype=result)
+        assert_same_bits(y[:, rows], some)
+
+
+@each_result
 def test_every_byte_is_within_the_promise(result: Dtype) -> None:
     """For the usual statistics and for awkward ones, where scale, mean and std nearly cancel."""
     for byte in (np.uint8, np.int8):

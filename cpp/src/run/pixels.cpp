@@ -94,6 +94,7 @@ class Pass {
     } else if (last && p_.stream) {
       Seam none;  // a piece is no row: it ends where it does
       kernels.stream_rows(x, 0, y, 0, 1, count, map, 0, none);
+      none.leave();
     } else {
       kernels.apply_rows(x, 0, y, 0, 1, count, map);
     }
