@@ -72,19 +72,21 @@ int64_t nanoseconds_now() {
   return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
 
-// When threads last worked, when somebody last asked for them, and how long the last of them took
-// to wake. What two calls at once make of it is as good as either.
-std::atomic<int64_t> worked{0}, asked{0}, waking{0};
+// When threads last worked, when work that left them asleep was last done, and how long the last of
+// them took to wake. What two calls at once make of it is as good as either.
+std::atomic<int64_t> worked{0}, left{0}, waking{0};
 
 }  // namespace
 
 bool worth_waking(double nanoseconds) {
   const int64_t now = nanoseconds_now();
-  const bool close = now - asked.exchange(now, std::memory_order_relaxed) < kBusy;
+  const bool close = now - left.load(std::memory_order_relaxed) < kBusy;
   const bool awake = now - worked.load(std::memory_order_relaxed) < kBusy;
   return close || awake ||
          nanoseconds > static_cast<double>(waking.load(std::memory_order_relaxed));
 }
+
+void left_asleep() { left.store(nanoseconds_now(), std::memory_order_relaxed); }
 
 const ThreadPolicy& default_threads() {
   static const ThreadPolicy policy = choose_threads();

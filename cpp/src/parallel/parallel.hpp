@@ -20,6 +20,8 @@ bool built_with_openmp();
 // sleep, and waking them took so long the last time, which in a virtual machine may be
 // milliseconds.
 bool worth_waking(double nanoseconds);
+// Work that left them asleep is done: the next is close to it or not.
+void left_asleep();
 
 // Calls body(begin, end) for ranges that cover [0, tasks), one a thread. Which thread takes which
 // range changes no result. Exceptions come out once all threads are done. In a child of fork() it

@@ -198,7 +198,8 @@ void run(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence) 
   if (work.threads > 1 && !work.threads_given && !worth_waking(nanoseconds_of(work.plan))) {
     Work alone = work;
     alone.threads = 1;
-    return run(alone, kernels, fence);
+    run(alone, kernels, fence);
+    return left_asleep();
   }
   with_form<T>(work, kernels, [&](const auto& form) { execute<T>(form, work, fence); });
 }
