@@ -229,7 +229,7 @@ int64_t before_line(const Y* y) {
 }
 
 // Runs from so many elements on are mapped by whole lines of y, which is often as far into one as x
-// is: stores and loads that straddle two take twice as long. (Halves wait for their rounding.)
+// is: stores and loads that straddle two take longer. (Halves wait for their rounding.)
 constexpr int64_t kWorthAligning = 128;
 
 template <class V, int U, class X, int N, class Y, class Map>

@@ -75,17 +75,6 @@ struct RowMaps {
   int64_t weight_next = 0;
   int64_t bias_next = 0;
   Ending end = {};  // beside arrays of weight or bias there is none
-
-  // Those of the rows from number r on. `unit`: bytes of an element of the addend. (Inlined, as no
-  // function may be shared by files of different ISAs.)
-  [[gnu::always_inline]] RowMaps from(int64_t r, int64_t unit) const {
-    RowMaps maps = *this;
-    maps.center += r * next, maps.scale += r * next, maps.shift += r * next;
-    if (weight) maps.weight += r * weight_next;
-    if (bias) maps.bias += r * bias_next;
-    if (end.addend) maps.end.addend = static_cast<const char*>(end.addend) + r * end.next * unit;
-    return maps;
-  }
 };
 
 // A map a lane, the same for all lines, then y * weight[i * step] + bias[i * step]; weight_next and

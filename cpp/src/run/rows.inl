@@ -220,7 +220,7 @@ class Rows {
   }
 
   // Weight or bias, as far into a cache line as y is where kernels map by its lines: a copy, where
-  // there are rows enough to be worth it. Loads that straddle two lines take twice as long.
+  // there are rows enough to be worth it. Loads that straddle two lines take longer.
   static constexpr int64_t kWorthCopying = 16, kBesideLines = kRowChunk + 16;
   template <class Tile>
   const T* beside_lines(const char* p, Tile tile) const {

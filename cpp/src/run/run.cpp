@@ -75,7 +75,8 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   const bool reduces = !work.given_rstd;
 
   // A strip is a narrow part of each line, which memory is slow to give and slower to take: results
-  // beyond the cache are written in memory order, although x is read again for them.
+  // beyond the cache are written in memory order, although x is read again for them, unless strips
+  // are cut where cache lines end and are still in the second cache.
   constexpr int64_t kKept = 256;
   bool banded = false;
   if constexpr (Form::kHasBands) {
@@ -182,8 +183,6 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   in_phases(0, units, kept);
 }
 
-}  // namespace
-
 // About how long one thread takes: a guess that is as good as what it is compared with.
 double nanoseconds_of(const Plan& plan) {
   constexpr double kElementsPerNanosecond = 4;
@@ -192,6 +191,8 @@ double nanoseconds_of(const Plan& plan) {
       plan.form == Form::kRows ? plan.apply.size() : plan.lines.size() * plan.lanes.size();
   return static_cast<double>(kept * each) / kElementsPerNanosecond;
 }
+
+}  // namespace
 
 template <class T>
 void run(const Work& work, const Kernels<T>& kernels, KernelTable::Fence fence) {
