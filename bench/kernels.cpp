@@ -25,7 +25,7 @@ constexpr std::size_t kPointer = sizeof(void (*)());
 static_assert(sizeof(DirectKernels<float>) == (5 * kReductions + 4) * kPointer);
 static_assert(sizeof(Kernels<float>) ==
               kDTypes * sizeof(DirectKernels<float>) +
-                  (2 * kReductions + 3 * kDTypes + 2 * kActivations + 6) * kPointer);
+                  (2 * kReductions + 4 * kDTypes + 2 * kActivations + 6) * kPointer);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
 
@@ -266,6 +266,15 @@ class Benchmarks {
       add("narrow", name_of(kTypeOf<T>) + "_" + name_of(type), kTypeOf<T>, type,
           Moves::kReadsAndWrites, kGroup,
           [=](Data<T>& d, int64_t i) { narrow(d.template in<T>(i), d.out(i), kGroup); });
+    }
+    if (const auto map = k_.map_bytes[static_cast<int>(type)]) {
+      for (const bool stream : {false, true}) {
+        add(stream ? "map_bytes/streamed" : "map_bytes", "uint8_" + name_of(type), DType::kUInt8,
+            type, Moves::kReadsAndWrites, kGroup, [=](Data<T>& d, int64_t i) {
+              map(reinterpret_cast<const uint8_t*>(d.in(i)), d.out(i), kGroup, {128, 0.01f, 0},
+                  stream);
+            });
+      }
     }
     if (const auto narrow = k_.stream_narrow[static_cast<int>(type)]) {
       add("stream_narrow", name_of(kTypeOf<T>) + "_" + name_of(type), kTypeOf<T>, type,

@@ -132,6 +132,44 @@ TEST_P(Convert, HalvesAreRoundedOnceToNearestEven) {
   with(BFloat16(), "bfloat16");
 }
 
+// Widened, mapped and rounded at once, from any element of a line on.
+TEST_P(Convert, BytesThatAreMappedAreThoseOfEachStepInTurn) {
+  const auto& kernels = GetParam()->f32;
+  const Fenced from_memory(1 << 13), to_memory(1 << 13);
+  const Normalizer<float> map = {123.675f, 0.017124754f, -3e-9f};
+  const auto with = [&]<class Y>(Y) {
+    constexpr std::size_t kUnit = sizeof(Y);
+    std::mt19937_64 random(1);
+    for (int64_t n = 0; n <= 200; ++n) {
+      std::vector<uint8_t> bytes;
+      for (int64_t i = 0; i < n; ++i)
+        bytes.push_back(static_cast<uint8_t>(integer(random, 0, 255)));
+      const uint8_t* x = from_memory.last(bytes);
+      std::vector<float> wide(static_cast<std::size_t>(n));
+      kernels.widen[kIndex<uint8_t>](x, wide.data(), n);
+      kernels.of(DType::kFloat32)
+          .apply_rows(wide.data(), 0, wide.data(), 0, 1, n, {&map.center, &map.scale, &map.shift});
+      std::vector<Y> wanted(static_cast<std::size_t>(n));
+      kernels.narrow[kIndex<Y>](wide.data(), wanted.data(), n);
+      const std::size_t size = wanted.size() * kUnit;
+      for (std::size_t start = 0; start < 64; start += kUnit) {
+        for (const bool stream : {false, true}) {
+          std::vector<char> before(size + 128, 7), result(before);
+          std::memcpy(before.data() + start, wanted.data(), size);
+          char* y = to_memory.last(result);
+          kernels.map_bytes[kIndex<Y>](x, y + start, n, map, stream);
+          GetParam()->fence();
+          ASSERT_EQ(std::memcmp(y, before.data(), before.size()), 0)
+              << n << " from byte " << start << " of a line on, past the cache: " << stream;
+        }
+      }
+    }
+  };
+  with(float());
+  with(Half());
+  with(BFloat16());
+}
+
 // From any byte of a line on, while what may not be there is fetched.
 TEST_P(Convert, HalvesPastTheCacheAreThoseThroughIt) {
   const Fenced from_memory(1 << 13), to_memory(1 << 13);

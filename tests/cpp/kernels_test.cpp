@@ -18,7 +18,7 @@ template <class T>
 constexpr bool kListIsComplete =
     sizeof(DirectKernels<T>) == (5 * kReductions + 4) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
-                              (2 * kReductions + 3 * kDTypes + 2 * kActivations + 6) * kPointer;
+                              (2 * kReductions + 4 * kDTypes + 2 * kActivations + 6) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);

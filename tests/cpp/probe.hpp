@@ -45,6 +45,13 @@ struct HalfProbe {
   void (*stream_line)(const float* a, H* to);  // past the cache, to an aligned line
 };
 
+// Bytes to a vector of floats.
+struct ByteProbe {
+  void (*load)(const uint8_t* from, float* result);
+  void (*load_some)(const uint8_t* from, int64_t count, float* result);
+  void (*load_between)(const uint8_t* from, int64_t first, int64_t last, float* result);
+};
+
 struct Probe {
   using Widen = void (*)(const float* a, double* result);
 
@@ -53,6 +60,7 @@ struct Probe {
   LaneProbe<double> f64;
   HalfProbe<Half> f16;
   HalfProbe<BFloat16> bf16;
+  ByteProbe bytes;
   Widen widen_low, widen_high, fold;
   LaneProbe<double>::Binary where_nonzero;
   double (*sum)(const double* a);

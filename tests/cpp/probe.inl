@@ -65,6 +65,11 @@ constexpr Probe probe_of(const char* isa) {
           lanes_of<F64>(),
           halves_of<Half>(),
           halves_of<BFloat16>(),
+          {[](const uint8_t* from, float* r) { F32::load(from).store(r); },
+           [](const uint8_t* from, int64_t count, float* r) { F32::load(from, count).store(r); },
+           [](const uint8_t* from, int64_t first, int64_t last, float* r) {
+             F32::load(from, first, last).store(r);
+           }},
           [](const float* a, double* r) { widen_low(F32::load(a)).store(r); },
           [](const float* a, double* r) { widen_high(F32::load(a)).store(r); },
           [](const float* a, double* r) { fold(F32::load(a)).store(r); },

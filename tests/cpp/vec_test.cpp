@@ -123,6 +123,33 @@ TEST_P(Vec, LoadAndStoreKeepEveryBitAtAnyAlignment) {
   });
 }
 
+TEST_P(Vec, BytesBecomeTheirNumbersAndNothingBesideThemIsRead) {
+  const ByteProbe& v = GetParam()->bytes;
+  constexpr std::size_t kLanes = 16;
+  const Fenced memory(4096);
+  for (int start = 0; start < 256; ++start) {
+    std::vector<uint8_t> from;
+    for (std::size_t i = 0; i < kLanes; ++i) from.push_back(static_cast<uint8_t>(start + 17 * i));
+    const auto expect = [&](std::size_t first, std::size_t last, auto load) {
+      std::vector<float> result(kLanes), wanted(kLanes);
+      for (std::size_t i = first; i < last; ++i) wanted[i] = static_cast<float>(from[i]);
+      load(result.data());
+      ASSERT_TRUE(same(result, wanted)) << first << " to " << last;
+    };
+    expect(0, kLanes, [&](float* r) { v.load(memory.last(from), r); });
+    for (std::size_t first = 0; first <= kLanes; ++first) {
+      const auto begin = static_cast<int64_t>(first);
+      const std::vector<uint8_t> head(from.begin(), from.begin() + begin);
+      expect(0, first, [&](float* r) { v.load_some(memory.last(head), begin, r); });
+      // What is before `first` may not be there either.
+      const std::vector<uint8_t> tail(from.begin() + begin, from.end());
+      uint8_t* const there =
+          std::copy(tail.begin(), tail.end(), memory.first<uint8_t>()) - std::ssize(tail);
+      expect(first, kLanes, [&](float* r) { v.load_between(there - begin, begin, kLanes, r); });
+    }
+  }
+}
+
 TEST_P(Vec, StreamStoresTheVectorAlone) {
   const auto check = [](int64_t lanes, auto stream, const auto& wanted) {
     using T = std::decay_t<decltype(wanted[0])>;

@@ -504,6 +504,19 @@ void stream_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines,
   map_lines<true, X>(x, xs, y, ys, lines, lanes, maps, ahead, &seam);
 }
 
+template <class Y>
+void map_bytes(const uint8_t* x, void* y, int64_t count, const Normalizer<float>& map,
+               bool stream) noexcept {
+  const F32 c = F32::set(map.center), s = F32::set(map.scale), t = F32::set(map.shift);
+  const auto apply = [=](F32(&v)[1], auto)
+                         __attribute__((always_inline)) { v[0] = fma(v[0] - c, s, t); };
+  const Runs<uint8_t, 1, Y> run = {x, 0, static_cast<Y*>(y), 0};
+  if (!stream) return map_run<F32, kStep<Y, 1>>(run, count, apply);
+  Joint<F32, Y> joint;
+  stream_run<F32>(run, count, 0, joint, apply);
+  joint.leave();
+}
+
 // The yardsticks: a copy, and one by whole lines past the cache.
 void copy_run(const float* x, float* y, int64_t count) noexcept {
   map_run<F32, 4>(Runs<float, 1>{x, 0, y, 0}, count, [](F32(&)[1], auto) {});

@@ -140,7 +140,8 @@ struct RowNorm {
   bool relu;
   double* mean;
   double* rstd;
-  int64_t together;  // rows a step, at most kRowsTogether
+  int64_t together;      // rows a step, at most kRowsTogether
+  bool fetches = false;  // those of the next step, before these are mapped
   RowSums<T> sums = {};
 };
 
@@ -223,6 +224,11 @@ struct Kernels {
   using Widen = void (*)(const void* x, T* y, int64_t count) noexcept;
   using Narrow = void (*)(const T* x, void* y, int64_t count) noexcept;
 
+  // Bytes by one map, rounded on the way to y, which is aligned; past the cache (see
+  // KernelTable::fence) where told so.
+  using MapBytes = void (*)(const uint8_t* x, void* y, int64_t count, const Normalizer<T>& map,
+                            bool stream) noexcept;
+
   // y = activation(x + addend), the addend null or given; y may be either.
   using Activate = void (*)(const T* x, const T* addend, T* y, int64_t count) noexcept;
 
@@ -265,7 +271,8 @@ struct Kernels {
   SelectWeights select_weights;
   Widen widen[kDTypes];
   Narrow narrow[kDTypes];
-  StreamNarrow stream_narrow[kDTypes];  // null where there is none
+  StreamNarrow stream_narrow[kDTypes];  // null where there is none,
+  MapBytes map_bytes[kDTypes];          // of these as well; by the type of y
   Activate activate[kActivations];
   StreamActivate stream_activate[kActivations];
   ChooseCenters choose_centers;

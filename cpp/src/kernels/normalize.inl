@@ -39,6 +39,15 @@ void add_rows(const X* x, int64_t xs, const RowSums<float>& by, int64_t r, int64
   }
 }
 
+// Rows that are read next.
+template <class X>
+void fetch_rows(const X* x, int64_t xs, int64_t rows, int64_t count) {
+  constexpr int64_t kLine = 64 / sizeof(X);
+  for (int64_t r = 0; r < rows; ++r, x += xs) {
+    for (int64_t i = 0; i < count; i += kLine) fetch(reinterpret_cast<uintptr_t>(x + i));
+  }
+}
+
 template <Reduction R, class X>
 int64_t normalize_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
                        const RowNorm<float>& by, Seam* seam) noexcept {
@@ -60,6 +69,10 @@ int64_t normalize_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t r
     }
     divide(m2, n, by.by, divisor, rstd);
     if (!make_maps<float>(mean, mean_lo, rstd, nullptr, nullptr, n, center, scale, shift)) return r;
+    // Here, as the map leaves the way from memory free.
+    if (by.fetches && r + n < rows) {
+      fetch_rows(from + n * xs, xs, rows - r - n < n ? rows - r - n : n, count);
+    }
     for (int64_t i = 0; i < n && by.mean; ++i) by.mean[r + i] = mean[i];
     for (int64_t i = 0; i < n && by.rstd; ++i) by.rstd[r + i] = rstd[i];
     if (sums.residual) {

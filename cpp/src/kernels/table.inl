@@ -56,6 +56,9 @@ constexpr void set_direct(Kernels<float>& k) {
   k.direct[static_cast<int>(DType::kInt8)] = sums_of<int8_t>();
   k.stream_narrow[static_cast<int>(DType::kFloat16)] = stream_half<Half>;
   k.stream_narrow[static_cast<int>(DType::kBFloat16)] = stream_half<BFloat16>;
+  k.map_bytes[static_cast<int>(DType::kFloat32)] = map_bytes<float>;
+  k.map_bytes[static_cast<int>(DType::kFloat16)] = map_bytes<Half>;
+  k.map_bytes[static_cast<int>(DType::kBFloat16)] = map_bytes<BFloat16>;
 }
 constexpr void set_direct(Kernels<double>& k) {
   k.direct[static_cast<int>(DType::kFloat64)] = direct_of<double>();
@@ -78,6 +81,7 @@ constexpr Kernels<T> kernels_of() {
        widen<int64_t, T>, nullptr},
       {narrow<float, T>, narrow<double, T>, narrow_half<Half>, narrow_half<BFloat16>, nullptr,
        nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
+      {},
       {},
       {activate_run<kNone, T>, activate_run<kRelu, T>, activate_run<kGelu, T>,
        activate_run<kGeluTanh, T>, activate_run<kSilu, T>},

@@ -108,7 +108,7 @@ void for_runs(const Nest& nest, int64_t begin, int64_t end, Body&& body) {
     body(i, at, count);
     i += count;
     if (i >= end) return;
-    at.add(inner.step, -index[n - 1]);
+    if (index[n - 1] != 0) at.add(inner.step, -index[n - 1]);  // only the first is cut
     index[n - 1] = 0;
     for (int d = n - 2;; --d) {
       at.add(nest[d].step, 1);

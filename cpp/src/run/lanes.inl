@@ -80,7 +80,9 @@ class LaneReducer {
       } else {
         shift = center;
         zero();
-        add(0);
+        // It was read just now.
+        add_lines_(b.x, b.stride, kLineGroup, width, shift, sum, square, 0);
+        add(1);
       }
     } else {
       add(0);

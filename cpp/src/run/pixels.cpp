@@ -41,29 +41,44 @@ class Pass {
 
   void piece(const Offsets& at, int64_t count) const {
     alignas(64) char split[kSplit * kGroup * 8], joined[kSplit * kGroup * 8], raw[kGroup * 8];
-    const int64_t x_unit = p_.x.unit(), y_unit = p_.y.unit();
     const char* x = p_.x.data + at[kX];
     char* y = p_.y.data + at[kY];
     if (split_) split_(x, count, p_.channels, split);
-    const auto widen = kernels_.widen[static_cast<int>(p_.x.type)];
-    const auto narrow = kernels_.narrow[static_cast<int>(p_.y.type)];
-    const bool beside = !join_ && y_unit == step(kY);
-    const auto stream =
-        beside && p_.stream ? kernels_.stream_narrow[static_cast<int>(p_.y.type)] : nullptr;
+    const bool beside = !join_ && p_.y.unit() == step(kY);
     for (int c = 0; c < p_.channels; ++c) {
-      const char* from = split + p_.from[c] * kGroup * x_unit;
+      const char* from = split + p_.from[c] * kGroup * p_.x.unit();
       if (!split_) from = line(x + p_.from[c] * p_.x_step, count, raw);
-      T tile[kGroup];
-      widen(from, tile, count);
-      char* to = join_ ? joined + c * kGroup * y_unit : beside ? y + c * p_.y_step : raw;
-      const bool lies = holds<T>(p_.y.type, to);
-      T* const mapped = lies ? reinterpret_cast<T*>(to) : tile;
-      map(static_cast<std::size_t>(c), tile, mapped, count, lies && beside);
-      if (!lies && stream) stream(tile, to, count, x + count * step(kX));
-      if (!lies && !stream) narrow(tile, to, count);
-      if (!join_ && !beside) scatter_line(raw, count, y + c * p_.y_step);
+      char* const to = beside ? y + c * p_.y_step : joined + (join_ ? c : 0) * kGroup * p_.y.unit();
+      channel(static_cast<std::size_t>(c), from, to, count, beside && p_.stream,
+              x + count * step(kX));
+      if (!join_ && !beside) scatter_line(to, count, y + c * p_.y_step);
     }
     if (join_) join_(joined, count, p_.channels, y);
+  }
+
+  // One channel of a piece, past the cache or not, while what lies at `next` is fetched.
+  void channel(std::size_t c, const char* from, char* to, int64_t count, bool stream,
+               const void* next) const {
+    const auto type = static_cast<std::size_t>(p_.y.type);
+    const auto bytes = p_.x.type == DType::kUInt8 ? kernels_.map_bytes[type] : nullptr;
+    const bool whole =
+        reinterpret_cast<std::uintptr_t>(to) % static_cast<std::uintptr_t>(p_.y.unit()) == 0;
+    if (bytes && whole && maps_.fits[c]) {
+      return bytes(reinterpret_cast<const uint8_t*>(from), to, count, maps_.maps[c], stream);
+    }
+    T tile[kGroup];
+    const T* x = reinterpret_cast<const T*>(from);
+    if (!holds<T>(p_.x.type, from)) {
+      kernels_.widen[static_cast<std::size_t>(p_.x.type)](from, tile, count);
+      x = tile;
+    }
+    if (holds<T>(p_.y.type, to)) return map(c, x, reinterpret_cast<T*>(to), count, stream);
+    map(c, x, tile, count, false);
+    if (stream && kernels_.stream_narrow[type]) {
+      kernels_.stream_narrow[type](tile, to, count, next);
+    } else {
+      kernels_.narrow[type](tile, to, count);
+    }
   }
 
   int64_t step(Operand o) const { return p_.nest.size() == 1 ? 0 : p_.nest.inner_step(o); }
@@ -85,13 +100,13 @@ class Pass {
     return nest;
   }
 
-  void map(std::size_t c, const T* x, T* y, int64_t count, bool last) const {
+  void map(std::size_t c, const T* x, T* y, int64_t count, bool stream) const {
     const auto& kernels = kernels_.of(kTypeOf<T>);
     const Normalizer<T>& m = maps_.maps[c];
     const RowMaps<T> map = {&m.center, &m.scale, &m.shift};
     if (!maps_.fits[c]) {
       apply_exact<T>(maps_.statistics[c], x, y, count, nullptr, nullptr);
-    } else if (last && p_.stream) {
+    } else if (stream) {
       Seam none;  // a piece is no row: it ends where it does
       kernels.stream_rows(x, 0, y, 0, 1, count, map, 0, none);
       none.leave();

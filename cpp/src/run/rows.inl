@@ -13,6 +13,7 @@ inline constexpr int64_t kTogetherLong = 4;                       // rows of hal
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
+inline constexpr int64_t kWorthAsking = 4 << 20;   // bytes of rows with gaps: not from a cache
 inline constexpr Dim kNoDim = {1, {{}}};
 
 template <class T>
@@ -157,7 +158,8 @@ class Rows {
                      left_ != work_.activation,
                      nullptr,
                      nullptr,
-                     together_};
+                     together_,
+                     fetches_rows()};
     Seam sum_seam;
     RowSums<T>& sums = by.sums;
     if (work_.residual()) {
@@ -235,6 +237,13 @@ class Rows {
     return std::copy_n(from, size_, tile() + beyond / sizeof(T)) - size_;
   }
 
+  // Rows with gaps between them: processors fetch ahead what is in the gaps, and of each row only
+  // from its start on.
+  bool fetches_rows() const {
+    const int64_t next = rows_.inner_step(kX), size = size_ * work_.x.unit();
+    return next >= size + 64 && rows_.size() * size >= kWorthAsking;
+  }
+
   bool reports() const { return work_.mean || work_.scale; }
 
   // Whether there is a kernel that does all there is to do with a row.
@@ -306,11 +315,7 @@ class Rows {
     each(place, [&](int64_t i, const Offsets& start) {
       T* const row = p + i * size_;
       if (runs_) {
-        for_runs(nest_, 0, size_, [&](int64_t first, const Offsets& o, int64_t count) {
-          Offsets at = start;
-          at.add(o, 1);
-          fetch_run(work_, kernels_, at, count, row + first);
-        });
+        fetch_runs(work_, kernels_, nest_, start, row);
       } else {
         fetch_input(work_, kernels_, nest_, start, 0, size_, row);
         if (work_.sum) put(kernels_, work_.sum, nest_, kSum, start, 0, size_, row);

@@ -279,6 +279,25 @@ void fetch_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, i
   });
 }
 
+// The same for a nest that lies in runs, which may be far apart: those a few ahead are asked for.
+template <class T>
+void fetch_runs(const Work& work, const Kernels<T>& kernels, const Nest& nest, const Offsets& start,
+                T* tile) {
+  constexpr int64_t kAhead = 8;
+  const Dim& runs = nest[nest.ndim() > 1 ? nest.ndim() - 2 : 0];
+  for_rows(nest, 0, nest.size(), [&](int64_t first, const Offsets& o, int64_t rows, int64_t count) {
+    Offsets at = start;
+    at.add(o, 1);
+    for (int64_t r = 0; r < rows; ++r) {
+      if (rows > 1) {
+        fetch_ahead(work.x.data + at[kX] + kAhead * runs.step[kX], count * work.x.unit());
+      }
+      fetch_run(work, kernels, at, count, tile + first + r * count);
+      if (r + 1 < rows) at.add(runs.step, 1);
+    }
+  });
+}
+
 // The activation as kernels leave it to a tile: whole, or done where their maps may end in ReLU.
 inline Activation left_after_map(const Work& work, bool ends) {
   return ends && work.activation == Activation::kRelu ? Activation::kNone : work.activation;

@@ -55,7 +55,8 @@ void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequen
   const bool alike = work.alike();
   std::fill_n(found.pre, n, 1.0);
   bool each = !alike;
-  if (alike && (work.y || work.scale)) {
+  // A variance or a divisor is reported without them.
+  if (alike && (work.y || (work.scale && work.rule.report == Report::kReciprocal))) {
     std::copy_n(total.mean(), n, found.mean);
     std::copy_n(total.mean_lo(), n, found.mean_lo);
     double divisor[N];

@@ -34,6 +34,12 @@ __m256i between64(int64_t first, int64_t last, int half) {
   return _mm256_andnot_si256(mask64(first, half), mask64(last, half));
 }
 
+// Eight bytes to floats.
+__m256 widen8(const uint8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+}
+
 // Eight numbers of sixteen bits to and from floats.
 __m256 widen8(const Half* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -105,19 +111,19 @@ struct F32 {
     _mm256_maskstore_ps(p + 8, mask32(count, 1), hi);
   }
   template <class H>
-    requires(sizeof(H) == 2)
+    requires(sizeof(H) <= 2)
   static F32 load(const H* p) {
     return {widen8(p), widen8(p + 8)};
   }
   template <class H>
-    requires(sizeof(H) == 2)
+    requires(sizeof(H) <= 2)
   static F32 load(const H* p, int64_t count) {
     H some[16] = {};
     std::memcpy(some, p, static_cast<std::size_t>(count) * sizeof(H));
     return load(some);
   }
   template <class H>
-    requires(sizeof(H) == 2)
+    requires(sizeof(H) <= 2)
   static F32 load(const H* p, int64_t first, int64_t last) {
     H some[16] = {};
     std::memcpy(some + first, p + first, static_cast<std::size_t>(last - first) * sizeof(H));

@@ -18,6 +18,9 @@ __mmask16 between16(int64_t first, int64_t last) {
 }
 __mmask8 between8(int64_t first, int64_t last) { return _kandn_mask8(first8(first), first8(last)); }
 
+// Sixteen bytes to floats.
+__m512 widen16(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)); }
+
 // Sixteen numbers of sixteen bits to and from floats.
 __m512 widen16(const Half*, __m256i bits) { return _mm512_cvtph_ps(bits); }
 // Each to the upper half of its float.
@@ -131,6 +134,15 @@ struct F32 {
     requires(sizeof(H) == 2)
   void store(H* p, int64_t count) const {
     _mm256_mask_storeu_epi16(p, first16(count), narrow16(p, v));
+  }
+  static F32 load(const uint8_t* p) {
+    return {widen16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+  }
+  static F32 load(const uint8_t* p, int64_t count) {
+    return {widen16(_mm_maskz_loadu_epi8(first16(count), p))};
+  }
+  static F32 load(const uint8_t* p, int64_t first, int64_t last) {
+    return {widen16(_mm_maskz_loadu_epi8(between16(first, last), p))};
   }
   friend F32 operator+(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
   friend F32 operator-(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }

@@ -26,6 +26,8 @@ namespace {
   return std::bit_cast<float>(static_cast<uint32_t>(b.bits) << 16);
 }
 
+[[maybe_unused]] float to_float(uint8_t byte) { return byte; }
+
 template <class H>
 H from_float(float value);
 

@@ -21,6 +21,14 @@ float64x2_t read(const double* p) { return vld1q_f64(p); }
 void write(float32x4_t v, float* p) { vst1q_f32(p, v); }
 void write(float64x2_t v, double* p) { vst1q_f64(p, v); }
 
+// Four bytes to floats.
+float32x4_t read(const uint8_t* p) {
+  uint32_t bits;
+  std::memcpy(&bits, p, sizeof bits);
+  const uint16x8_t wide = vmovl_u8(vcreate_u8(bits));
+  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide)));
+}
+
 // Four numbers of sixteen bits to and from floats.
 uint16x4_t read_bits(const void* p) {
   uint16x4_t bits;

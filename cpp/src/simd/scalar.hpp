@@ -85,14 +85,15 @@ struct Array {
     return a;
   }
 
-  // Sixteen-bit storage is widened on the way in and rounded to nearest even on the way out.
+  // Bytes and sixteen-bit storage are widened on the way in, the latter rounded to nearest even on
+  // the way out.
   template <class H>
-    requires(sizeof(H) == 2)
+    requires(sizeof(H) <= 2)
   static Array load(const H* p) {
     return load(p, N);
   }
   template <class H>
-    requires(sizeof(H) == 2)
+    requires(sizeof(H) <= 2)
   static Array load(const H* p, int64_t count) {
     Array r = set(0);
     for (int64_t i = 0; i < count; ++i) {
