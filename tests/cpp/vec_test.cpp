@@ -8,6 +8,7 @@ extern const Probe kProbeScalar;
 #if defined(__x86_64__)
 extern const Probe kProbeAvx2;
 extern const Probe kProbeAvx512;
+extern const Probe kProbeAvx512Bf16;
 #elif defined(__aarch64__)
 extern const Probe kProbeNeon;
 #endif
@@ -19,6 +20,7 @@ const Probe* const kProbes[] = {
 #if defined(__x86_64__)
     &kProbeAvx2,
     &kProbeAvx512,
+    &kProbeAvx512Bf16,
 #elif defined(__aarch64__)
     &kProbeNeon,
 #endif

@@ -27,7 +27,7 @@ def dtype(request: pytest.FixtureRequest) -> np.dtype:
     return np.dtype(request.param)
 
 
-@pytest.fixture(params=["avx2", "avx512", "neon"])
+@pytest.fixture(params=["avx2", "avx512", "avx512_bf16", "neon"])
 def vector_isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each vector instruction set in turn, in use; one that this CPU lacks is skipped."""
     if request.param not in _core.info()["isas_available"]:

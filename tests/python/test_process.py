@@ -180,7 +180,7 @@ def test_more_threads_than_a_machine_can_start_are_not_started() -> None:
 
 
 INFO = "from normfast import _core; info = _core.info(); "
-ISAS = ["scalar", "neon", "avx2", "avx512"]
+ISAS = ["scalar", "neon", "avx2", "avx512", "avx512_bf16"]
 
 
 @pytest.mark.parametrize("isa", _core.info()["isas_available"])

@@ -18,6 +18,7 @@ extern const KernelTable kKernelsScalar;
 #if defined(__x86_64__)
 extern const KernelTable kKernelsAvx2;
 extern const KernelTable kKernelsAvx512;
+extern const BFloat16Kernels kKernelsAvx512Bf16;
 #elif defined(__aarch64__)
 extern const KernelTable kKernelsNeon;
 #endif
@@ -56,7 +57,25 @@ bool runs(const char* isa) {
     return avx2 && (states & 0xe6) == 0xe6 && bit(seven.b, 16) && bit(seven.b, 17) &&
            bit(seven.b, 30) && bit(seven.b, 31);  // F, DQ, BW, VL
   }
+  if (std::strcmp(isa, "avx512_bf16") == 0) return runs("avx512") && bit(cpuid(7, 1).a, 5);
   return true;
+}
+
+// AVX-512 with its own rounding to bfloat16.
+const KernelTable& avx512_bf16() {
+  static const KernelTable table = [] {
+    constexpr auto kType = static_cast<std::size_t>(DType::kBFloat16);
+    const BFloat16Kernels& own = kKernelsAvx512Bf16;
+    KernelTable t = kKernelsAvx512;
+    t.isa = "avx512_bf16";
+    t.f32.direct[kType] = own.direct;
+    t.f32.narrow[kType] = own.narrow;
+    t.f32.stream_narrow[kType] = own.stream_narrow;
+    t.f32.map_bytes[kType] = own.map_bytes;
+    t.f64.narrow[kType] = own.narrow_double;
+    return t;
+  }();
+  return table;
 }
 
 #else
@@ -93,6 +112,7 @@ const std::vector<const KernelTable*>& built_kernels() {
 #if defined(__x86_64__)
       &kKernelsAvx2,
       &kKernelsAvx512,
+      &avx512_bf16(),
 #elif defined(__aarch64__)
       &kKernelsNeon,
 #endif

@@ -304,6 +304,15 @@ struct KernelTable {
   Fence fence;
 };
 
+// Those that write bfloat16, for processors that only round it differently.
+struct BFloat16Kernels {
+  DirectKernels<float> direct;
+  Kernels<float>::Narrow narrow;
+  Kernels<float>::StreamNarrow stream_narrow;
+  Kernels<float>::MapBytes map_bytes;
+  Kernels<double>::Narrow narrow_double;
+};
+
 template <class T>
 inline constexpr DType kTypeOf = DType::kFloat32;
 template <>

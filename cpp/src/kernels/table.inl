@@ -48,6 +48,11 @@ constexpr DirectKernels<float> sums_of() {
   return k;
 }
 
+constexpr BFloat16Kernels bfloat16_kernels() {
+  return {float_direct_of<BFloat16>(), narrow_half<BFloat16>, stream_half<BFloat16>,
+          map_bytes<BFloat16>, narrow_half<BFloat16>};
+}
+
 constexpr void set_direct(Kernels<float>& k) {
   k.direct[static_cast<int>(DType::kFloat32)] = float_direct_of<float>();
   k.direct[static_cast<int>(DType::kFloat16)] = float_direct_of<Half>();

@@ -1,4 +1,5 @@
-// The virtual vector on AVX-512 (F, BW, DQ, VL): one register each. The contract is in scalar.hpp.
+// The virtual vector on AVX-512 (F, BW, DQ, VL, maybe BF16): one register each. The contract is in
+// scalar.hpp.
 #pragma once
 
 #include <immintrin.h>
@@ -40,7 +41,7 @@ __m512i narrow32(const Half* p, __m512 v, __m512 w) {
   return _mm512_inserti64x4(_mm512_castsi256_si512(narrow16(p, v)), narrow16(p, w), 1);
 }
 
-// Rounded to sixteen bits, which are the upper ones. Not vcvtneps2bf16, which flushes subnormals.
+// Rounded to sixteen bits, which are the upper ones.
 __m512i round_upper(__m512 v) {
   const __m512i bits = _mm512_castps_si512(v);
   const __m512i up = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
@@ -49,6 +50,34 @@ __m512i round_upper(__m512 v) {
   const __m512i rounded = _mm512_mask_add_epi32(up, odd, up, _mm512_set1_epi32(1));
   return _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
 }
+
+#ifdef __AVX512BF16__
+
+// The processor's own rounding takes subnormal numbers for zeros: those are searched for.
+bool subnormal(__m512 v) {
+  constexpr int kSubnormal = 0x20;
+  return _mm512_fpclass_ps_mask(v, kSubnormal) != 0;
+}
+
+__m256i narrow16(const BFloat16*, __m512 v) {
+  if (subnormal(v)) [[unlikely]] {
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_upper(v), 16));
+  }
+  return (__m256i)_mm512_cvtneps_pbh(v);
+}
+
+// Only where a result is zero can they have been.
+__m512i narrow32(const BFloat16* p, __m512 v, __m512 w) {
+  const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(w, v);
+  if (_mm512_testn_epi16_mask(rounded, _mm512_set1_epi16(0x7fff))) [[unlikely]] {
+    if (subnormal(v) || subnormal(w)) {
+      return _mm512_inserti64x4(_mm512_castsi256_si512(narrow16(p, v)), narrow16(p, w), 1);
+    }
+  }
+  return rounded;
+}
+
+#else
 
 __m256i narrow16(const BFloat16*, __m512 v) {
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_upper(v), 16));
@@ -77,6 +106,8 @@ __m512i narrow32(const BFloat16*, __m512 v, __m512 w) {
   const __m512i average = _mm512_avg_epu16(halves(a, kLower, b), term);
   return _mm512_add_epi16(upper, _mm512_srli_epi16(average, 15));
 }
+
+#endif
 
 struct F32 {
   using Element = float;
