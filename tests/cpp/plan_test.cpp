@@ -193,6 +193,30 @@ TEST(Plan, TheBatchAroundARowOfAnyLengthChangesNoForm) {
   }
 }
 
+// Given statistics are walked as memory lies: nothing holds the planes of a channel together.
+TEST(Plan, RowsOfGivenStatisticsAreThePlanesInTheOrderOfMemory) {
+  Layout layout = lay_out({reduced(32), kept(64), reduced(56), reduced(56)}, 1);
+  layout.given = true;
+  const Plan plan = plan_of(layout);
+  EXPECT_TRUE(plan.form == Form::kRows);
+  EXPECT_EQ(plan.apply.size(), 56 * 56);
+  ASSERT_EQ(plan.units.ndim(), 2);
+  EXPECT_EQ(plan.units[0].size, 32);
+  EXPECT_EQ(plan.units[0].step[kStatistic], 0);
+  EXPECT_EQ(plan.units[1].size, 64);
+  EXPECT_EQ(plan.units[1].step[kStatistic], 1);
+  for (const Case& c : kCases) {
+    Layout given = lay_out(c.axes);
+    given.given = true;
+    const Plan all = plan_of(given);
+    if (all.form == Form::kColumns) {
+      expect_plan(all, c);
+    } else {
+      EXPECT_EQ(all.units.size() * all.apply.size(), c.units * c.lines) << c.name;
+    }
+  }
+}
+
 TEST(Plan, BroadcastAxesGoOutside) {
   Layout layout = lay_out({kept(8), reduced(768), kept(5)});
   layout.dims[2].step.at[kX] = 0;

@@ -530,17 +530,25 @@ auto Problem::computed(const Body& body) const {
                                        : body(table.f64, table.fence);
 }
 
-// Statistics of nothing: mean 0, and rstd 1, which change nothing; or those that were given.
+// Statistics that are given are reported as they are.
+void Problem::report_given(Work& work) const {
+  if (!work.given_rstd) return;
+  const int64_t n = statistics();
+  if (work.mean) std::copy_n(work.given_mean, n, work.mean);
+  if (work.scale) std::copy_n(work.given_rstd, n, work.scale);
+  work.mean = work.scale = nullptr;
+}
+
+// Those of nothing are mean 0, and rstd 1, which change nothing.
 void Problem::report_nothing(const Work& work) const {
   const int64_t n = statistics();
   if (work.mean) std::fill_n(work.mean, n, 0.0);
   if (work.scale) std::fill_n(work.scale, n, rule.report == Report::kReciprocal ? 1.0 : 0.0);
-  if (work.mean && work.given_mean) std::copy_n(work.given_mean, n, work.mean);
-  if (work.scale && work.given_rstd) std::copy_n(work.given_rstd, n, work.scale);
 }
 
 void Problem::lay_out() {
   Layout layout;
+  layout.given = work_.given_rstd != nullptr;
   lay_out(layout);
   make_plan(layout, plan_);
   work_.rule = rule;
@@ -555,6 +563,7 @@ void Problem::lay_out() {
 }
 
 void Problem::run() {
+  report_given(work_);
   if (empty()) return report_nothing(work_);
   lay_out();
   computed(
@@ -614,7 +623,8 @@ Work Problem::with(const Arrays& arrays) const {
 }
 
 void Problem::run(const Arrays& arrays) const {
-  const Work work = with(arrays);
+  Work work = with(arrays);
+  report_given(work);
   if (empty()) return report_nothing(work);
   computed(
       [&](const auto& kernels, KernelTable::Fence fence) { normfast::run(work, kernels, fence); });

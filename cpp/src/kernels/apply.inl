@@ -330,6 +330,10 @@ template <class V, int U, class X, int N, class Y, class Map>
   });
 }
 
+// Vectors of one run in a step past the cache, for the same reason: y often starts a little further
+// into its page than x.
+constexpr int kTogetherStreamed = 4;
+
 // The same past the cache, whole lines of it: y is not to be read first, nor soon again. What is
 // read next is fetched meanwhile. All runs of y start at the same place of a line; the first of
 // them may continue the joint, and the last is continued by it. Two runs have a line each at least.
@@ -382,14 +386,23 @@ template <class V, class X, int N, class Y, class Map>
   // Addresses only: they may lie past the array.
   const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
   const uintptr_t step = static_cast<uintptr_t>(runs.xs) * sizeof(X);
-  for (; i < last; i += kLine) {
+  const auto lines = [&](auto number) __attribute__((always_inline)) {
+    constexpr uintptr_t kNumber = number();
     const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(Y);
     // (In a function of its own the compiler takes it for nothing.)
     for (uintptr_t k = 0; k < N; ++k) {
-      __builtin_prefetch(reinterpret_cast<const void*>(at + k * step));
+      for (uintptr_t l = 0; l < kNumber; ++l) {
+        __builtin_prefetch(reinterpret_cast<const void*>(at + k * step + 64 * l));
+      }
     }
-    map_vectors<U, V>(runs, i, map, Stream{});
+    map_vectors<number() * U, V>(runs, i, map, Stream{});
+    i += number() * kLine;
+  };
+  constexpr int kLines = N == 1 ? kTogetherStreamed / U : 1;
+  if constexpr (kLines > 1) {
+    while (i + kLines * kLine <= last) lines(std::integral_constant<int, kLines>{});
   }
+  while (i < last) lines(std::integral_constant<int, 1>{});
   if (rest > 0 && last >= 0) joint.take(tail[N - 1], runs.y + (N - 1) * runs.ys + last, rest);
 }
 

@@ -48,6 +48,7 @@ void make_plan(const Layout& layout, Plan& plan) {
   };
 
   int lanes = n;  // from this dimension on they are lanes
+  int row = 0;    // and what is reduced before this one is walked by units
   if (n > 0) {
     const int tail = block(n);
     const int before = tail > 0 ? block(tail) : 0;
@@ -58,11 +59,15 @@ void make_plan(const Layout& layout, Plan& plan) {
       plan.form = Form::kColumns;
       plan.fold = size(tail, n);
       lanes = before;
+    } else if (layout.given) {
+      row = tail;
     }
   }
   for (int i = 0; i < n; ++i) {
     const Dim& dim = layout.dims[order[i]];
-    if (reduced(i)) {
+    if (i < row) {
+      plan.units.push(dim);
+    } else if (reduced(i)) {
       plan.sequence.push(dim, kX + 1);
       plan.apply.push(dim);
     } else if (i < lanes) {

@@ -24,6 +24,7 @@ struct Layout {
   int ndim = 0;
   Dim dims[kMaxDims + 1];
   bool reduced[kMaxDims + 1];
+  bool given = false;  // the statistics are: nothing is reduced, only mapped
 
   Layout() noexcept {}
   // A dimension inside the others, for the caller to fill in: written where it stays, so that a
@@ -55,7 +56,9 @@ enum class Form { kRows, kColumns };
 
 struct Plan {
   Form form = Form::kRows;
-  Nest units;     // kept dimensions, one statistic (rows) or one set of lanes (columns) each
+  Nest units;     // kept dimensions, one statistic (rows) or one set of lanes (columns) each; rows
+                  // whose statistics are given: all outside the innermost run of one, so that
+                  // they follow one another as in memory
   Nest sequence;  // all reduced dimensions, joined wherever x allows it: reads one statistic
   Nest apply;     // the same, joined where every operand allows it
   // Columns only.

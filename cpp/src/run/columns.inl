@@ -133,8 +133,6 @@ class Columns {
     if (work_.given_rstd) {
       statistics = {nullptr, given(place, work_.given_mean, found.mean), nullptr,
                     given(place, work_.given_rstd, found.rstd)};
-      if (work_.mean) store(place, statistics.mean, work_.mean);
-      if (work_.scale) store(place, statistics.rstd, work_.scale);
     } else {
       find(
           work_, kernels_, sequence_, parts(total), n, found,

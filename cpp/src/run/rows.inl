@@ -13,6 +13,7 @@ inline constexpr int64_t kTogetherLong = 4;                       // rows of hal
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
+inline constexpr int64_t kFetchedOnce = 4096;      // bytes ahead
 inline constexpr int64_t kWorthAsking = 4 << 20;   // bytes of rows with gaps: not from a cache
 inline constexpr Dim kNoDim = {1, {{}}};
 
@@ -71,6 +72,8 @@ class Rows {
     together_ = together();
     const int64_t next = together_ * rows_.inner_step(kX);
     ahead_ = !staged_ && next > 0 && next <= kWorthFetching ? next : 0;
+    // What is read once is fetched as memory has it.
+    if (work.given_rstd && next == together_ * size_ * work.x.unit()) ahead_ = kFetchedOnce;
   }
 
   static constexpr bool kHasBands = false;
@@ -120,7 +123,7 @@ class Rows {
     const int64_t n = place.count;
     Found<kRowsTogether>& found = state.found;
     StatisticArrays statistics = found.arrays();
-    const bool lie = work_.given_rstd && rows_.inner_step(kStatistic) == 1 && !reports();
+    const bool lie = work_.given_rstd && rows_.inner_step(kStatistic) == 1;
     if (lie) {
       const int64_t at = place.at[kStatistic];
       statistics = {nullptr, work_.given_mean + at, nullptr, work_.given_rstd + at};
@@ -348,8 +351,6 @@ class Rows {
     const int64_t step = rows_.inner_step(kStatistic);
     for (int64_t i = 0, at = place.at[kStatistic]; i < place.count; ++i, at += step) {
       found.set(i, {1, work_.given_mean[at], 0, work_.given_rstd[at]});
-      if (work_.mean) work_.mean[at] = work_.given_mean[at];
-      if (work_.scale) work_.scale[at] = work_.given_rstd[at];
     }
   }
 

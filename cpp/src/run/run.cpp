@@ -22,7 +22,9 @@ void run_units(const Form& form, const Work& work, int64_t begin, int64_t end) {
     }
     form.finish(place, total, state);
     // Backwards: what was read last is still in cache.
-    for (int64_t c = chunks; c-- > 0 && work.y;) form.apply(place, c, state, seam);
+    for (int64_t c = 0; c < chunks && work.y; ++c) {
+      form.apply(place, reduces ? chunks - 1 - c : c, state, seam);
+    }
   };
   if constexpr (Form::kHasBands) {
     form.for_places(begin, end, unit);
@@ -32,10 +34,12 @@ void run_units(const Form& form, const Work& work, int64_t begin, int64_t end) {
   seam.leave();
 }
 
-// Where nothing is reduced, chunks stand for themselves: [begin, end) of all units' in turn.
+// Where nothing is reduced, chunks stand for themselves: [begin, end) of all units' in turn. (A
+// unit of several chunks is one place.)
 template <class T, class Form>
-void run_chunks(const Form& form, int64_t begin, int64_t end) {
+void run_chunks(const Form& form, const Work& work, int64_t begin, int64_t end) {
   const int64_t chunks = form.chunks();
+  if (chunks == 1) return run_units<T>(form, work, begin, end);
   typename Form::State state;
   T room[Form::kRoom + 1];
   form.hold(state, room);
@@ -87,6 +91,11 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
   if (!banded && (work.threads == 1 || chunks == 1 || units >= 4 * work.threads)) {
     return in_parallel(units,
                        [&](int64_t begin, int64_t end) { run_units<T>(form, work, begin, end); });
+  }
+
+  if (!banded && !reduces) {
+    return in_parallel(units * chunks,
+                       [&](int64_t begin, int64_t end) { run_chunks<T>(form, work, begin, end); });
   }
 
   // What units keep from phase to phase.
@@ -217,7 +226,7 @@ void run_blocks(const Work& work, const Kernels<T>& kernels, KernelTable::Fence 
                 int64_t first, int64_t last) {
   with_form<T>(work, kernels, [&](const auto& form) {
     if (work.given_rstd) {
-      run_chunks<T>(form, first, last);
+      run_chunks<T>(form, work, first, last);
     } else {
       run_units<T>(form, work, first, last);
     }

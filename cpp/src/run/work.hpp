@@ -18,7 +18,7 @@ struct Array {
 
 // x and the arrays beside it. Only y and sum are written; y null: statistics only. Weight and bias
 // are of the computing type, sample_weight is float64, all of them aligned. Where the statistics
-// are given, nothing is reduced and the rule is not asked.
+// are given, nothing is reduced or reported and the rule is not asked.
 struct Work {
   explicit Work(const Plan& p) noexcept : plan(p) {}
 
