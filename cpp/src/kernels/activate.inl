@@ -116,10 +116,11 @@ void map_activation(const T* x, const T* addend, T* y, int64_t count, int64_t ah
   const Runs<T, 1> runs = {x, 0, y, 0};
   Joint<V, T> joint;  // continued by nothing: a piece ends where a line does
   if (addend) {
-    run<kStream, V, U>(runs, count, ahead, joint,
+    run<kStream, V, U>(runs, count, Reading{ahead}, joint,
                        [&](V(&v)[1], auto at) { v[0] = activate<A>(v[0] + at(addend)); });
   } else {
-    run<kStream, V, U>(runs, count, ahead, joint, [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
+    run<kStream, V, U>(runs, count, Reading{ahead}, joint,
+                       [](V(&v)[1], auto) { v[0] = activate<A>(v[0]); });
   }
   joint.leave();
 }

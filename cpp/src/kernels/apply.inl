@@ -330,15 +330,30 @@ template <class V, int U, class X, int N, class Y, class Map>
   });
 }
 
-// Vectors of one run in a step past the cache, for the same reason: y often starts a little further
-// into its page than x.
-constexpr int kTogetherStreamed = 4;
+// How runs are read that leave past the cache: what is fetched meanwhile, bytes ahead of x, and
+// whether the last lines go first. A load waits for an earlier store to the same place of another
+// page, as that is compared first: so several lines are read before the first is written, and where
+// y starts a little further into its page than x, which is in a cache, their order is turned. (What
+// comes from memory is fetched forwards.)
+constexpr int kTogetherStreamed = 4;  // vectors
+struct Reading {
+  int64_t ahead = 0;
+  bool last_first = false;
+
+  template <class X, class Y>
+  static Reading of(const Runs<X, 1, Y>& runs, int64_t ahead) {
+    constexpr uintptr_t kPage = 4096;
+    const uintptr_t x = reinterpret_cast<uintptr_t>(runs.x),
+                    y = reinterpret_cast<uintptr_t>(runs.y);
+    return {ahead, ahead == 0 && sizeof(X) == sizeof(Y) && (y - x) % kPage - 1 < kPage / 2};
+  }
+};
 
 // The same past the cache, whole lines of it: y is not to be read first, nor soon again. What is
 // read next is fetched meanwhile. All runs of y start at the same place of a line; the first of
 // them may continue the joint, and the last is continued by it. Two runs have a line each at least.
 template <class V, class X, int N, class Y, class Map>
-[[gnu::always_inline]] inline void stream_run(Runs<X, N, Y> runs, int64_t count, int64_t ahead,
+[[gnu::always_inline]] inline void stream_run(Runs<X, N, Y> runs, int64_t count, Reading by,
                                               Joint<V, Y>& joint, const Map& map) {
   constexpr int64_t kLine = Joint<V, Y>::kLine;
   constexpr int U = Joint<V, Y>::kVectors;
@@ -384,34 +399,35 @@ template <class V, class X, int N, class Y, class Map>
     });
   }
   // Addresses only: they may lie past the array.
-  const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(ahead);
+  const uintptr_t next = reinterpret_cast<uintptr_t>(runs.x) + static_cast<uintptr_t>(by.ahead);
   const uintptr_t step = static_cast<uintptr_t>(runs.xs) * sizeof(X);
+  int64_t left = last - i;
   const auto lines = [&](auto number) __attribute__((always_inline)) {
-    constexpr uintptr_t kNumber = number();
-    const uintptr_t at = next + static_cast<uintptr_t>(i) * sizeof(Y);
-    // (In a function of its own the compiler takes it for nothing.)
-    for (uintptr_t k = 0; k < N; ++k) {
-      for (uintptr_t l = 0; l < kNumber; ++l) {
-        __builtin_prefetch(reinterpret_cast<const void*>(at + k * step + 64 * l));
+    constexpr int64_t kSize = number() * kLine;
+    for (; left >= kSize; left -= kSize) {
+      const int64_t here = by.last_first ? i + left - kSize : last - left;
+      const uintptr_t at = next + static_cast<uintptr_t>(here) * sizeof(Y);
+      // (In a function of its own the compiler takes it for nothing.)
+      for (uintptr_t k = 0; k < N; ++k) {
+        for (uintptr_t l = 0; l < kSize * sizeof(Y); l += 64) {
+          __builtin_prefetch(reinterpret_cast<const void*>(at + k * step + l));
+        }
       }
+      map_vectors<number() * U, V>(runs, here, map, Stream{});
     }
-    map_vectors<number() * U, V>(runs, i, map, Stream{});
-    i += number() * kLine;
   };
   constexpr int kLines = N == 1 ? kTogetherStreamed / U : 1;
-  if constexpr (kLines > 1) {
-    while (i + kLines * kLine <= last) lines(std::integral_constant<int, kLines>{});
-  }
-  while (i < last) lines(std::integral_constant<int, 1>{});
+  if constexpr (kLines > 1) lines(std::integral_constant<int, kLines>{});
+  lines(std::integral_constant<int, 1>{});
   if (rest > 0 && last >= 0) joint.take(tail[N - 1], runs.y + (N - 1) * runs.ys + last, rest);
 }
 
 template <bool kStream, class V, int U, class X, int N, class Y, class Map>
 [[gnu::always_inline]] inline void run(Runs<X, N, Y> runs, int64_t count,
-                                       [[maybe_unused]] int64_t ahead,
+                                       [[maybe_unused]] Reading by,
                                        [[maybe_unused]] Joint<V, Y>& joint, const Map& map) {
   if constexpr (kStream) {
-    stream_run<V>(runs, count, ahead, joint, map);
+    stream_run<V>(runs, count, by, joint, map);
   } else {
     map_run<V, U>(runs, count, map);
   }
@@ -436,7 +452,8 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
     // Copies, as whatever is stored to y could change what lies elsewhere.
     const RowMaps<T> by = maps;
     const Runs<X, 1, Y> all = {static_cast<const X*>(x), xs, static_cast<Y*>(y), ys};
-    const int64_t size = count, fetched = ahead;
+    const int64_t size = count;
+    const Reading reading = Reading::of(all, ahead);
     Joint<V, Y> joint;
     if constexpr (kStream) joint.resume(*seam);
     // Two rows share what they load of weight and bias; streaming, they start at the same place of
@@ -451,7 +468,7 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
         const int64_t m = (r + k) * by.next;
         c[k] = V::set(by.center[m]), s[k] = V::set(by.scale[m]), t[k] = V::set(by.shift[m]);
       });
-      run<kStream, V, kStep<Y, N>>(all.template row<N>(r), size, fetched, joint,
+      run<kStream, V, kStep<Y, N>>(all.template row<N>(r), size, reading, joint,
                                    [&](V(&v)[N], auto at) __attribute__((always_inline)) {
                                      unroll<N>([&](auto k) __attribute__((always_inline)) {
                                        v[k] = fma(v[k] - c[k], s[k], t[k]);
@@ -472,7 +489,8 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
     using S = decltype(steps);
     const LaneMaps<T> by = maps;  // copies, as above
     const Runs<X, 1> all = {static_cast<const X*>(x), xs, static_cast<X*>(y), ys};
-    const int64_t size = lanes, fetched = ahead;
+    const int64_t size = lanes;
+    const Reading reading = {ahead};
     Joint<V, X> joint;
     if constexpr (kStream) joint.resume(*seam);
     constexpr bool kPairs = !S::kLoads && S::kEnd != End::kAdd && !kStream;
@@ -480,7 +498,7 @@ void map_lines(const void* x, int64_t xs, void* y, int64_t ys, int64_t lines, in
       constexpr int N = n();
       const Then<S, X, V, N> then(r, by.weight, by.weight_next, by.bias, by.bias_next, by.end);
       run<kStream, V, kStep<X, N>>(
-          all.template row<N>(r), size, fetched, joint,
+          all.template row<N>(r), size, reading, joint,
           [&](V(&v)[N], auto at) __attribute__((always_inline)) {
             const V c = in_register(at(by.center));
             const V s = in_register(at(by.scale));
@@ -526,7 +544,7 @@ void map_bytes(const uint8_t* x, void* y, int64_t count, const Normalizer<float>
   const Runs<uint8_t, 1, Y> run = {x, 0, static_cast<Y*>(y), 0};
   if (!stream) return map_run<F32, kStep<Y, 1>>(run, count, apply);
   Joint<F32, Y> joint;
-  stream_run<F32>(run, count, 0, joint, apply);
+  stream_run<F32>(run, count, Reading{}, joint, apply);
   joint.leave();
 }
 
@@ -537,7 +555,7 @@ void copy_run(const float* x, float* y, int64_t count) noexcept {
 
 void stream_copy(const float* x, float* y, int64_t count) noexcept {
   Joint<F32, float> joint;
-  stream_run<F32>(Runs<float, 1>{x, 0, y, 0}, count, 0, joint, [](F32(&)[1], auto) {});
+  stream_run<F32>(Runs<float, 1>{x, 0, y, 0}, count, Reading{}, joint, [](F32(&)[1], auto) {});
   joint.leave();
   fence();
 }

@@ -190,7 +190,8 @@ struct DirectKernels {
   ApplyRows apply_rows;
   ApplyLines apply_lines;
   // The same, y written past the cache (see KernelTable::fence), and what lies `ahead` bytes of x
-  // fetched into it. The seam is that of the rows or lines before these.
+  // fetched into it; 0 for rows that are in a cache already. The seam is that of the rows or lines
+  // before these.
   using StreamRows = void (*)(const void* x, int64_t x_stride, void* y, int64_t y_stride,
                               int64_t rows, int64_t count, const RowMaps<T>& maps, int64_t ahead,
                               Seam& seam) noexcept;

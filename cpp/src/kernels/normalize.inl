@@ -15,7 +15,7 @@ void add_rows(const X* x, int64_t xs, const RowSums<float>& by, int64_t r, int64
   Joint<F32, X> joint;
   if constexpr (kStream) joint.resume(*by.seam);
   for (int64_t i = 0; i < rows; ++i) {
-    run<kStream, F32, kStep<X, 1>>(Runs<X, 1>{x, 0, sum, by.sum_next}, count, 0, joint,
+    run<kStream, F32, kStep<X, 1>>(Runs<X, 1>{x, 0, sum, by.sum_next}, count, Reading{}, joint,
                                    [&](F32(&v)[1], auto at) __attribute__((always_inline)) {
                                      v[0] = v[0] + at(other);
                                      at.put(v[0], tile);

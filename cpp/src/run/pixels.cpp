@@ -72,8 +72,10 @@ class Pass {
       kernels_.widen[static_cast<std::size_t>(p_.x.type)](from, tile, count);
       x = tile;
     }
-    if (holds<T>(p_.y.type, to)) return map(c, x, reinterpret_cast<T*>(to), count, stream);
-    map(c, x, tile, count, false);
+    if (holds<T>(p_.y.type, to)) {
+      return map(c, x, reinterpret_cast<T*>(to), count, stream, x == tile ? 0 : kGroup * sizeof(T));
+    }
+    map(c, x, tile, count, false, 0);
     if (stream && kernels_.stream_narrow[type]) {
       kernels_.stream_narrow[type](tile, to, count, next);
     } else {
@@ -100,7 +102,7 @@ class Pass {
     return nest;
   }
 
-  void map(std::size_t c, const T* x, T* y, int64_t count, bool stream) const {
+  void map(std::size_t c, const T* x, T* y, int64_t count, bool stream, int64_t ahead) const {
     const auto& kernels = kernels_.of(kTypeOf<T>);
     const Normalizer<T>& m = maps_.maps[c];
     const RowMaps<T> map = {&m.center, &m.scale, &m.shift};
@@ -108,7 +110,7 @@ class Pass {
       apply_exact<T>(maps_.statistics[c], x, y, count, nullptr, nullptr);
     } else if (stream) {
       Seam none;  // a piece is no row: it ends where it does
-      kernels.stream_rows(x, 0, y, 0, 1, count, map, 0, none);
+      kernels.stream_rows(x, 0, y, 0, 1, count, map, ahead, none);
       none.leave();
     } else {
       kernels.apply_rows(x, 0, y, 0, 1, count, map);

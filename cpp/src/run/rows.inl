@@ -72,8 +72,10 @@ class Rows {
     together_ = together();
     const int64_t next = together_ * rows_.inner_step(kX);
     ahead_ = !staged_ && next > 0 && next <= kWorthFetching ? next : 0;
-    // What is read once is fetched as memory has it.
-    if (work.given_rstd && next == together_ * size_ * work.x.unit()) ahead_ = kFetchedOnce;
+    // What is read once comes from memory.
+    if (work.given_rstd && (ahead_ == 0 || next == together_ * size_ * work.x.unit())) {
+      ahead_ = kFetchedOnce;
+    }
   }
 
   static constexpr bool kHasBands = false;
