@@ -233,10 +233,14 @@ class SomeRows {
   const int64_t rows, count, stride;
   const X* x;
 
+  // Rows of x, and of what is added, follow one another or do not.
   SomeRows(const Family& family, int64_t rows_, int64_t count_, int64_t x_slack,
-           std::mt19937_64& random)
-      : rows(rows_), count(count_), stride(count + 3) {
-    std::vector<X> values = data<X>(family, stride * rows - 3, random);
+           std::mt19937_64& random, bool dense = false)
+      : rows(rows_),
+        count(count_),
+        stride(count + (dense ? 0 : 3)),
+        addend_stride_(count + (dense ? 0 : 1)) {
+    std::vector<X> values = data<X>(family, stride * (rows - 1) + count, random);
     const int64_t used = std::ssize(values);
     x = std::copy(values.begin(), values.end(), memory(0).last<X>(used + x_slack)) - used;
     for (int i = 0; i < 3; ++i) {
@@ -246,7 +250,8 @@ class SomeRows {
     const int64_t arrays = (count + 2) * rows - 2;
     weight_ = memory(4).last(data<T>({"weight", 1, 1, 0}, arrays, random));
     bias_ = memory(5).last(data<T>({"bias", 0, 3, 0}, arrays, random));
-    addend_ = memory(7).last(data<X>({"addend", 0, 1, 0}, (count + 1) * rows - 1, random));
+    addend_ =
+        memory(7).last(data<X>({"addend", 0, 1, 0}, addend_stride_ * (rows - 1) + count, random));
   }
 
   RowMaps<T> maps(const Affine& a, int64_t next) const {
@@ -259,11 +264,11 @@ class SomeRows {
             a.step,
             a.weight_next,
             a.bias_next,
-            {a.adds ? addend_ : nullptr, count + 1, a.relu}};
+            {a.adds ? addend_ : nullptr, addend_stride_, a.relu}};
   }
 
   // Row i of what may be added to x.
-  const X* residual(int64_t i) const { return addend_ + i * (count + 1); }
+  const X* residual(int64_t i) const { return addend_ + i * addend_stride_; }
 
   // y of rows `ys` elements apart, seen through a buffer of 7s that the kernel does not see.
   template <class Kernel>
@@ -292,6 +297,7 @@ class SomeRows {
     return all[i];
   }
 
+  const int64_t addend_stride_;
   const T* map_[3];
   const T* weight_;
   const T* bias_;
@@ -390,7 +396,9 @@ TEST_P(KernelsKeep, EveryRowIsMappedByItsDefinition) {
     std::mt19937_64 random(1);
     for (const int64_t n : {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 49, 64, 65, 97, 130, 261}) {
       for (const int64_t rows : {1, 2, 3, 4, 7, 32, 33}) {
-        const SomeRows<X> some({"normal", 0.5, 1, 0}, rows, n, integer(random, 0, kLine), random);
+        const bool dense = integer(random, 0, 1) == 1;
+        const SomeRows<X> some({"normal", 0.5, 1, 0}, rows, n, integer(random, 0, kLine), random,
+                               dense);
         for (const Affine& affine : affines(n)) {
           for (const int64_t next : {0, 1}) {
             const auto maps = some.maps(affine, next);

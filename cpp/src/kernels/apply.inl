@@ -443,6 +443,55 @@ template <bool kPairs, class Body>
   for (; r < number; ++r) body(r, std::integral_constant<int, 1>{});
 }
 
+// Short rows that follow one another, as one run: the map of a vector is that of its row, or of two
+// rows that meet in it. Past the cache more lines are then read before they are written.
+template <class S, class X, class V>
+class OneRun {
+ public:
+  using T = typename V::Element;
+
+  static bool serves(const Runs<X, 1>& all, int64_t rows, int64_t count, const Ending& end) {
+    constexpr int64_t kAll = int64_t{1} << 32;
+    return rows > 1 && V::kLanes <= count && count < kWorthAligning && all.xs == count &&
+           all.ys == count && (!end.addend || end.next == count) && rows * count < kAll / count;
+  }
+
+  OneRun(int64_t rows, int64_t count, const RowMaps<T>& by)
+      : center_(by.center),
+        scale_(by.scale),
+        shift_(by.shift),
+        next_(by.next),
+        addend_(static_cast<const X*>(by.end.addend)),
+        least_(V::set(by.end.relu ? T(0) : -static_cast<T>(__builtin_inf()))),
+        last_(rows - 1),
+        count_(count),
+        reciprocal_((uint64_t{1} << 32) / static_cast<uint64_t>(count) + 1) {}
+
+  template <class At>
+  [[gnu::always_inline]] void operator()(V (&v)[1], At at) const {
+    const uint64_t i = at.i < 0 ? 0 : static_cast<uint64_t>(at.i);
+    // i / count_; the lanes of a vector beyond the end are nobody's.
+    const auto found = static_cast<int64_t>(i * reciprocal_ >> 32);
+    const int64_t row = found < last_ ? found : last_, after = row < last_ ? row + 1 : row;
+    const int64_t left = (row + 1) * count_ - at.i;
+    const auto of = [&](const T* p) {
+      const V own = V::set(p[row * next_]);
+      return left < V::kLanes ? join(own, V::set(p[after * next_]), left) : own;
+    };
+    v[0] = fma(v[0] - of(center_), of(scale_), of(shift_));
+    if constexpr (S::kEnd == End::kAdd) v[0] = v[0] + at(addend_);
+    if constexpr (S::kEnd != End::kNone) v[0] = larger(least_, v[0]);
+  }
+
+ private:
+  const T *center_, *scale_, *shift_;
+  const int64_t next_;
+  const X* const addend_;
+  const V least_;
+  const int64_t last_, count_;
+  const uint64_t reciprocal_;
+};
+
 template <bool kStream, class X, class Y = X, Who W = Who::kRows, class T>
 void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int64_t count,
               const RowMaps<T>& maps, int64_t ahead, Seam* seam) {
@@ -456,6 +505,13 @@ void map_rows(const void* x, int64_t xs, void* y, int64_t ys, int64_t rows, int6
     const Reading reading = Reading::of(all, ahead);
     Joint<V, Y> joint;
     if constexpr (kStream) joint.resume(*seam);
+    if constexpr (kStream && W == Who::kRows && S::kAffine == Affine::kNone) {
+      using Map = OneRun<S, X, V>;
+      if (Map::serves(all, rows, size, by.end)) {
+        run<true, V, 1>(all, rows * size, reading, joint, Map(rows, size, by));
+        return joint.wait(*seam);
+      }
+    }
     // Two rows share what they load of weight and bias; streaming, they start at the same place of
     // a line.
     const bool even = ys * static_cast<int64_t>(sizeof(Y)) % 64 == 0 && count >= joint.kLine;

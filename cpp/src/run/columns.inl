@@ -79,8 +79,6 @@ class Columns {
     lead_ = cuts_ && strip_ < lanes_.size() ? beyond_line() : 0;
     strips_ = (lanes_.size() + lead_ + strip_ - 1) / strip_;
     step_ = affine_lies<T>(work, lanes_, 0) ? 0 : 1;
-    // The next strip of the same lines.
-    ahead_ = strips_ > 1 ? strip_ * work.x.unit() : 0;
     runs_ = line_.ndim() <= 1 && lie_in_runs(work, line_);
     const auto dense = [&](const Array& a, Operand o) {
       return !a || lines_.inner_step(o) == lanes_.size() * a.unit();
@@ -227,6 +225,12 @@ class Columns {
     by.weight_next = lines_.inner_step(kWeight) / unit;
     by.bias_next = lines_.inner_step(kBias) / unit;
     return by;
+  }
+
+  // Bytes from x to what is read soon after so many lanes: of whole lines what follows, else the
+  // next strip of the same lines.
+  int64_t ahead(int64_t lanes) const {
+    return lanes < lanes_.size() ? strip_ * work_.x.unit() : ahead_of(work_);
   }
 
   bool walks(Operand o, const Array& array) const {
@@ -419,7 +423,7 @@ class Columns {
       by.center += map, by.scale += map, by.shift += map;
       end_map(by.end, work_, left_, addend ? addend + first * unit : nullptr, next);
       if (work_.stream) {
-        direct.stream_lines(from, xs, to, ys, lines, width, by, ahead_, seam);
+        direct.stream_lines(from, xs, to, ys, lines, width, by, ahead(lanes), seam);
       } else {
         direct.apply_lines(from, xs, to, ys, lines, width, by);
       }
@@ -448,7 +452,7 @@ class Columns {
   void apply_rows(const Place& place, const Offsets& at, int64_t count, const State& state,
                   Seam& seam) const {
     const auto& direct = kernels_.of(work_.x.type);
-    const int64_t unit = work_.x.unit(), all = maps_of(place.end - place.begin);
+    const int64_t unit = work_.x.unit(), lanes = place.end - place.begin, all = maps_of(lanes);
     // Rows [m, end) of a line.
     const auto apply = [&](const Offsets& o, int64_t m, int64_t end) {
       const int64_t first = (place.begin + m * fold_) * unit;
@@ -458,7 +462,7 @@ class Columns {
       end_map(by.end, work_, left_, work_.adds() ? work_.addend.data + o[kAddend] + first : nullptr,
               fold_);
       if (work_.stream) {
-        direct.stream_rows(x, fold_, y, fold_, end - m, fold_, by, ahead_, seam);
+        direct.stream_rows(x, fold_, y, fold_, end - m, fold_, by, ahead(lanes), seam);
       } else {
         direct.apply_rows(x, fold_, y, fold_, end - m, fold_, by);
       }
@@ -550,7 +554,6 @@ class Columns {
   bool cuts_;              // strips end with cache lines of y: two in one would wait for it
   int64_t lead_;           // lanes that the first strip lacks for that
   const Dim* statistics_;  // that steps through them; null: no one dimension does
-  int64_t ahead_;          // bytes from x to what is read next
   bool shares_;            // lanes of one statistic have one weight and bias,
   bool by_rows_;           // and are many enough to be mapped as a row
   bool runs_;              // all of a line lies in runs,

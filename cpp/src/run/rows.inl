@@ -13,7 +13,6 @@ inline constexpr int64_t kTogetherLong = 4;                       // rows of hal
 inline constexpr int64_t kStaged = 4 * kRowChunk;  // elements of staged rows, in the second cache
 inline constexpr int64_t kDirectRun = 16;          // runs under this go through a tile
 inline constexpr int64_t kWorthFetching = 65536;   // bytes, before their turn
-inline constexpr int64_t kFetchedOnce = 4096;      // bytes ahead
 inline constexpr int64_t kWorthAsking = 4 << 20;   // bytes of rows with gaps: not from a cache
 inline constexpr Dim kNoDim = {1, {{}}};
 
@@ -72,10 +71,7 @@ class Rows {
     together_ = together();
     const int64_t next = together_ * rows_.inner_step(kX);
     ahead_ = !staged_ && next > 0 && next <= kWorthFetching ? next : 0;
-    // What is read once comes from memory.
-    if (work.given_rstd && (ahead_ == 0 || next == together_ * size_ * work.x.unit())) {
-      ahead_ = kFetchedOnce;
-    }
+    if (work.given_rstd) ahead_ = ahead_of(work);
   }
 
   static constexpr bool kHasBands = false;
@@ -284,6 +280,8 @@ class Rows {
   }
 
   int64_t together() const {
+    // Nothing waits in a cache where nothing is reduced.
+    if (work_.given_rstd && size_ <= kRowChunk) return std::min(kRowsTogether, rows_.inner_size());
     const int64_t elements =
         planes_side_by_side_ ? kStaged : (work_.far ? kTogetherFar : kTogether) / work_.x.unit();
     const int64_t fit = elements / size_;
