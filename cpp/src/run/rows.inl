@@ -197,6 +197,18 @@ class Rows {
     sum_seam.leave();
   }
 
+  // All planes of a row by one kernel, the last first: it is still in a cache. Says whether they
+  // can be.
+  bool apply_planes(const Place& place, const State& state, Seam& seam) const {
+    if (!state.fit || !direct_ || place.count > 1 || nest_.ndim() != 2) return false;
+    Dim back = nest_[0];
+    for (int64_t& step : back.step.at) step = -step;
+    Offsets last = place.at;
+    last.add(nest_[0].step, back.size - 1);
+    map_runs(last, 0, 0, back, back.size, nest_.inner_size(), state, seam);
+    return true;
+  }
+
   void apply(const Place& place, int64_t c, const State& state, Seam& seam) const {
     const int64_t begin = c * kRowChunk, end = std::min(size_, begin + kRowChunk);
     if (state.fit && direct_ && side_by_side_) {
@@ -389,37 +401,50 @@ class Rows {
     kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_, seam);
   }
 
+  // `number` runs of row i of a place, which share its map: element `first` is the first run's.
+  void map_runs(const Offsets& at, int64_t i, int64_t first, const Dim& runs, int64_t number,
+                int64_t size, const State& state, Seam& seam) const {
+    RowMaps<T> by = maps(state, i, at, number > 1 ? &runs : nullptr);
+    by.next = 0;
+    map_from(at, i, first, runs, size, number, size, by, seam);
+  }
+
+  // Elements from `first` on of rows that are side by side.
+  void map_side_by_side(const Offsets& at, int64_t i, int64_t first, int64_t count, int64_t size,
+                        const State& state, Seam& seam) const {
+    RowMaps<T> by = maps(state, i, at, &rows_.inner());
+    map_from(at, i, first, rows_.inner(), size_, count, size, by, seam);
+  }
+
+  // One run may be followed by the next call's.
+  void map_from(const Offsets& at, int64_t i, int64_t first, const Dim& rows, int64_t staged_step,
+                int64_t number, int64_t size, RowMaps<T>& by, Seam& seam) const {
+    const int64_t unit = size_of(source_);
+    end_map(by.end, work_, left_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr,
+            rows.step[kAddend] / unit);
+    const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
+                            : work_.x.data + at[kX];
+    map_rows(x, staged_ ? staged_step : rows.step[kX] / unit, work_.y.data + at[kY],
+             number > 1 ? rows.step[kY] / unit : size, number, size, by, seam);
+  }
+
   // `count` rows from number i of their place on, the first of them at `start`.
   void apply_direct(const Offsets& start, int64_t i, int64_t count, int64_t begin, int64_t end,
                     const State& state, Seam& seam) const {
-    const int64_t unit = size_of(source_);
-    // Element `first` of `number` rows and those after it; `rows` steps from one to the next. A row
-    // alone may be followed by the next call's.
-    const auto map = [&](int64_t first, const Offsets& at, const Dim& rows, int64_t xs,
-                         int64_t number, int64_t size) {
-      RowMaps<T> by = maps(state, i, at, number > 1 ? &rows : nullptr);
-      if (count == 1) by.next = 0;
-      end_map(by.end, work_, left_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr,
-              rows.step[kAddend] / unit);
-      const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
-                              : work_.x.data + at[kX];
-      map_rows(x, staged_ ? xs : rows.step[kX] / unit, work_.y.data + at[kY],
-               number > 1 ? rows.step[kY] / unit : size, number, size, by, seam);
-    };
     const auto from = [&](const Offsets& o) {
       Offsets at = start;
       at.add(o, 1);
       return at;
     };
-    if (count == 1) {  // its runs are rows that share a map
+    if (count == 1) {
       const Dim& runs = nest_.ndim() > 1 ? nest_[nest_.ndim() - 2] : kNoDim;
       return for_rows(nest_, begin, end,
                       [&](int64_t first, const Offsets& o, int64_t number, int64_t size) {
-                        map(first, from(o), runs, size, number, size);
+                        map_runs(from(o), i, first, runs, number, size, state, seam);
                       });
     }
     for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
-      map(first, from(o), rows_.inner(), size_, count, size);
+      map_side_by_side(from(o), i, first, count, size, state, seam);
     });
   }
 

@@ -21,6 +21,9 @@ void run_units(const Form& form, const Work& work, int64_t begin, int64_t end) {
       if (c > 0) form.merge_into(place, total, part);
     }
     form.finish(place, total, state);
+    if constexpr (!Form::kHasBands) {
+      if (chunks > 1 && work.y && form.apply_planes(place, state, seam)) return;
+    }
     // Backwards: what was read last is still in cache.
     for (int64_t c = 0; c < chunks && work.y; ++c) {
       form.apply(place, reduces ? chunks - 1 - c : c, state, seam);
