@@ -292,8 +292,11 @@ class Rows {
   }
 
   int64_t together() const {
-    // Nothing waits in a cache where nothing is reduced.
-    if (work_.given_rstd && size_ <= kRowChunk) return std::min(kRowsTogether, rows_.inner_size());
+    // Where nothing is reduced, nothing waits in a cache: enough of them for all threads.
+    if (work_.given_rstd && size_ <= kRowChunk) {
+      const int64_t share = rows_.size() / (8 * work_.threads);
+      return std::min(std::clamp<int64_t>(share, 1, kRowsTogether), rows_.inner_size());
+    }
     const int64_t elements =
         planes_side_by_side_ ? kStaged : (work_.far ? kTogetherFar : kTogether) / work_.x.unit();
     const int64_t fit = elements / size_;
