@@ -68,6 +68,19 @@ def test_every_length_gives_the_same_bits_on_every_instruction_set(n: int, dtype
     assert_all_same_bits(vectorised, everything())
 
 
+@pytest.mark.parametrize("shape", [(9, 33), (9, 97), (9, 768), (8192, 1024)], ids=str)
+@pytest.mark.usefixtures("vector_isa")
+def test_bfloat16_results_below_its_normal_numbers_are_rounded_as_all_others(
+    shape: tuple[int, int], rng: np.random.Generator
+) -> None:
+    x = rng.standard_normal(shape).astype(ml_dtypes.bfloat16)
+    weight = np.resize(np.float32([2.0**-130, 1, 0, 2.0**-127, -(2.0**-133)]), shape[1])
+    rounded = nf.layer_norm(x, shape[1], weight)
+    whole = nf.layer_norm(x, shape[1], weight, dtype=np.float32)
+    assert np.any((rounded != 0) & (np.abs(rounded.astype(np.float32)) < 2.0**-126))
+    assert_same_bits(rounded, whole.astype(ml_dtypes.bfloat16))
+
+
 @each_case
 def test_every_run_gives_the_same_bits(case: Case, dtype: np.dtype) -> None:
     x = with_spikes(case.shape, dtype)
