@@ -1,7 +1,8 @@
 // Fills the table of one ISA. The including file has chosen the vector.
 #include "kernels/kernels.hpp"
-// The order matters: each uses the lanes of reduce.inl, and activate.inl the runs of apply.inl.
+// The order matters: each uses the lanes of reduce.inl, and apply.inl and activate.inl the runs.
 #include "kernels/reduce.inl"
+#include "kernels/runs.inl"
 #include "kernels/apply.inl"
 #include "kernels/activate.inl"
 #include "kernels/convert.inl"
