@@ -132,7 +132,7 @@ class OneRun {
     // i / count_; the lanes of a vector beyond the end are nobody's.
     const auto found = static_cast<int64_t>(i * reciprocal_ >> 32);
     const int64_t row = found < last_ ? found : last_, after = row < last_ ? row + 1 : row;
-    const int64_t left = (row + 1) * count_ - at.i;
+    const int64_t rest = (row + 1) * count_ - at.i, left = rest < 0 ? 0 : rest;
     const auto of = [&](const T* p) {
       const V own = V::set(p[row * next_]);
       return left < V::kLanes ? join(own, V::set(p[after * next_]), left) : own;
