@@ -531,12 +531,10 @@ auto Problem::computed(const Body& body) const {
 }
 
 // Statistics that are given are reported as they are.
-void Problem::report_given(Work& work) const {
-  if (!work.given_rstd) return;
+void Problem::report_given(const Work& work) const {
   const int64_t n = statistics();
-  if (work.mean) std::copy_n(work.given_mean, n, work.mean);
-  if (work.scale) std::copy_n(work.given_rstd, n, work.scale);
-  work.mean = work.scale = nullptr;
+  if (work.mean && work.given_mean) std::copy_n(work.given_mean, n, work.mean);
+  if (work.scale && work.given_rstd) std::copy_n(work.given_rstd, n, work.scale);
 }
 
 // Those of nothing are mean 0, and rstd 1, which change nothing.
@@ -544,6 +542,7 @@ void Problem::report_nothing(const Work& work) const {
   const int64_t n = statistics();
   if (work.mean) std::fill_n(work.mean, n, 0.0);
   if (work.scale) std::fill_n(work.scale, n, rule.report == Report::kReciprocal ? 1.0 : 0.0);
+  report_given(work);
 }
 
 void Problem::lay_out() {
@@ -563,11 +562,11 @@ void Problem::lay_out() {
 }
 
 void Problem::run() {
-  report_given(work_);
   if (empty()) return report_nothing(work_);
   lay_out();
   computed(
       [&](const auto& kernels, KernelTable::Fence fence) { normfast::run(work_, kernels, fence); });
+  report_given(work_);
 }
 
 int64_t Problem::blocks() const {
@@ -623,11 +622,11 @@ Work Problem::with(const Arrays& arrays) const {
 }
 
 void Problem::run(const Arrays& arrays) const {
-  Work work = with(arrays);
-  report_given(work);
+  const Work work = with(arrays);
   if (empty()) return report_nothing(work);
   computed(
       [&](const auto& kernels, KernelTable::Fence fence) { normfast::run(work, kernels, fence); });
+  report_given(work);
 }
 
 void Problem::run(const Arrays& arrays, int64_t first, int64_t last) const {

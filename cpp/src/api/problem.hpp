@@ -175,7 +175,7 @@ class Problem {
   void place_broadcast(Parameter& p, const char* name, const View& view, double offset);
   void step_along(Parameter& p, const View& view, const AxisList& axes) const;
   Work with(const Arrays& arrays) const;
-  void report_given(Work& work) const;
+  void report_given(const Work& work) const;
   void report_nothing(const Work& work) const;
   template <class Body>
   auto computed(const Body& body) const;

@@ -120,8 +120,7 @@ class OneRun {
         scale_(by.scale),
         shift_(by.shift),
         next_(by.next),
-        addend_(static_cast<const X*>(by.end.addend)),
-        least_(V::set(by.end.relu ? T(0) : -static_cast<T>(__builtin_inf()))),
+        then_(0, nullptr, 0, nullptr, 0, by.end),
         last_(rows - 1),
         count_(count),
         reciprocal_((uint64_t{1} << 32) / static_cast<uint64_t>(count) + 1) {}
@@ -138,15 +137,13 @@ class OneRun {
       return left < V::kLanes ? join(own, V::set(p[after * next_]), left) : own;
     };
     v[0] = fma(v[0] - of(center_), of(scale_), of(shift_));
-    if constexpr (S::kEnd == End::kAdd) v[0] = v[0] + at(addend_);
-    if constexpr (S::kEnd != End::kNone) v[0] = larger(least_, v[0]);
+    then_(v, at);
   }
 
  private:
   const T *center_, *scale_, *shift_;
   const int64_t next_;
-  const X* const addend_;
-  const V least_;
+  const Then<S, X, V, 1> then_;
   const int64_t last_, count_;
   const uint64_t reciprocal_;
 };

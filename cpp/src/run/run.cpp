@@ -25,9 +25,7 @@ void run_units(const Form& form, const Work& work, int64_t begin, int64_t end) {
       if (chunks > 1 && work.y && form.apply_planes(place, state, seam)) return;
     }
     // Backwards: what was read last is still in cache.
-    for (int64_t c = 0; c < chunks && work.y; ++c) {
-      form.apply(place, reduces ? chunks - 1 - c : c, state, seam);
-    }
+    for (int64_t c = chunks; c-- > 0 && work.y;) form.apply(place, c, state, seam);
   };
   if constexpr (Form::kHasBands) {
     form.for_places(begin, end, unit);
@@ -91,14 +89,13 @@ void execute(const Form& form, const Work& work, KernelTable::Fence fence) {
     banded = pays && work.y && form.strips() > 1 && form.strips() <= kKept && form.bands() > 1;
   }
 
-  if (!banded && (work.threads == 1 || chunks == 1 || units >= 4 * work.threads)) {
-    return in_parallel(units,
-                       [&](int64_t begin, int64_t end) { run_units<T>(form, work, begin, end); });
-  }
-
   if (!banded && !reduces) {
     return in_parallel(units * chunks,
                        [&](int64_t begin, int64_t end) { run_chunks<T>(form, work, begin, end); });
+  }
+  if (!banded && (work.threads == 1 || chunks == 1 || units >= 4 * work.threads)) {
+    return in_parallel(units,
+                       [&](int64_t begin, int64_t end) { run_units<T>(form, work, begin, end); });
   }
 
   // What units keep from phase to phase.

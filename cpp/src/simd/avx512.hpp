@@ -51,6 +51,8 @@ __m512i round_upper(__m512 v) {
   return _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
 }
 
+__m256i upper16(__m512 v) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_upper(v), 16)); }
+
 #ifdef __AVX512BF16__
 
 // The processor's own rounding takes subnormal numbers for zeros: those are searched for.
@@ -60,9 +62,8 @@ bool subnormal(__m512 v) {
 }
 
 __m256i narrow16(const BFloat16*, __m512 v) {
-  if (subnormal(v)) [[unlikely]] {
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_upper(v), 16));
-  }
+  if (subnormal(v)) [[unlikely]]
+    return upper16(v);
   return (__m256i)_mm512_cvtneps_pbh(v);
 }
 
@@ -79,9 +80,7 @@ __m512i narrow32(const BFloat16* p, __m512 v, __m512 w) {
 
 #else
 
-__m256i narrow16(const BFloat16*, __m512 v) {
-  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_upper(v), 16));
-}
+__m256i narrow16(const BFloat16*, __m512 v) { return upper16(v); }
 
 // Thirty-two at once: the upper half goes up where the sum of the lower one, 0x7fff and the upper
 // one's last bit has a carry; half that sum, with its carry on top, is an average.
