@@ -25,7 +25,7 @@ constexpr std::size_t kPointer = sizeof(void (*)());
 static_assert(sizeof(DirectKernels<float>) == (5 * kReductions + 4) * kPointer);
 static_assert(sizeof(Kernels<float>) ==
               kDTypes * sizeof(DirectKernels<float>) +
-                  (2 * kReductions + 4 * kDTypes + 2 * kActivations + 6) * kPointer);
+                  (3 * kReductions + 4 * kDTypes + 2 * kActivations + 6) * kPointer);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
 
@@ -295,6 +295,13 @@ class Benchmarks {
       if (const auto reduce = k_.reduce_weighted[r]) {
         add("reduce_weighted" + what, kTypeOf<T>, Moves::kReads, kRow, [=](Data<T>& d, int64_t i) {
           benchmark::DoNotOptimize(reduce(d.template in<T>(i), d.wide.data(), kRow));
+        });
+      }
+      if (const auto reduce = k_.reduce_selected[r]) {
+        add("reduce_selected" + what, kTypeOf<T>, Moves::kReads, kRow, [=](Data<T>& d, int64_t i) {
+          const auto* const some = reinterpret_cast<const uint8_t*>(d.one.data());
+          double* const to = d.sum.data();
+          reduce(d.template in<T>(i), 0, some, 0, 1, kRow, to, to + 1, to + 2, to + 3);
         });
       }
       if (const auto add_lines = k_.add_lines_weighted[r]) {

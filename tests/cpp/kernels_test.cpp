@@ -18,7 +18,7 @@ template <class T>
 constexpr bool kListIsComplete =
     sizeof(DirectKernels<T>) == (5 * kReductions + 4) * kPointer &&
     sizeof(Kernels<T>) == kDTypes * sizeof(DirectKernels<T>) +
-                              (2 * kReductions + 4 * kDTypes + 2 * kActivations + 6) * kPointer;
+                              (3 * kReductions + 4 * kDTypes + 2 * kActivations + 6) * kPointer;
 static_assert(kListIsComplete<float> && kListIsComplete<double>);
 static_assert(sizeof(KernelTable) ==
               sizeof(Kernels<float>) + sizeof(Kernels<double>) + (1 + 2 * 4 + 3) * kPointer);
@@ -185,6 +185,51 @@ TEST_P(KernelsAgree, ReduceWeighted) {
           ASSERT_TRUE(
               same(list(plain.reduce_weighted[r](x, w, n)), list(fast.reduce_weighted[r](x, w, n))))
               << family.name << ", reduction " << r << ", " << n << " elements";
+        }
+      }
+    });
+  });
+}
+
+// Rows of a mask, which may lie anywhere, one of them selecting nothing.
+TEST_P(KernelsKeep, ReduceSelectedGivesWhatWeightsOfOneAndZeroGive) {
+  const Fenced memory(1 << 20), mask_memory(1 << 18),
+      to_memory[] = {Fenced(4096), Fenced(4096), Fenced(4096), Fenced(4096)};
+  each_computing([&]<class T>(T) {
+    const auto &plain = computing<T>(scalar()), &fast = computing<T>(*GetParam());
+    each_family<T>([&](const Family& family, std::mt19937_64& random) {
+      for (const int64_t n : row_lengths()) {
+        const int64_t most = n <= 130 ? 9 : 5, stride = n + 3, mask_stride = n + n % 3;
+        auto values = data<T>(family, stride * (most - 1) + n, random);
+        std::vector<uint8_t> selected;
+        for (int64_t i = 0; i < mask_stride * (most - 1) + n; ++i) {
+          const bool nothing = i / mask_stride == 2;
+          selected.push_back(nothing ? uint8_t(0) : uint8_t(integer(random, 0, 2) * 127));
+        }
+        const T* const x = memory.last(values);
+        const uint8_t* const by = mask_memory.last(selected);
+        for (int r = 0; r < kOfFloats; ++r) {
+          for (const int64_t rows : {int64_t(1), int64_t(3), most}) {
+            const int64_t first = most - rows;
+            double* to[4];
+            for (int k = 0; k < 4; ++k) {
+              to[k] = to_memory[k].last<double>(rows);
+              to[k][-1] = 7;
+            }
+            fast.reduce_selected[r](x + first * stride, stride, by + first * mask_stride,
+                                    mask_stride, rows, n, to[0], to[1], to[2], to[3]);
+            for (int64_t i = 0; i < rows; ++i) {
+              std::vector<double> weight(static_cast<std::size_t>(n));
+              plain.select_weights(by + (first + i) * mask_stride, n, false, weight.data());
+              const Moments m =
+                  plain.reduce_weighted[r](x + (first + i) * stride, weight.data(), n);
+              ASSERT_TRUE(same(m.count, to[0][i]) && same(m.mean, to[1][i]) &&
+                          same(m.mean_lo, to[2][i]) && same(m.m2, to[3][i]))
+                  << family.name << ", reduction " << r << ", row " << i << " of " << rows << ", "
+                  << n << " elements";
+            }
+            for (const double* p : to) ASSERT_EQ(p[-1], 7);
+          }
         }
       }
     });

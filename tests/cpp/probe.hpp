@@ -61,8 +61,10 @@ struct Probe {
   HalfProbe<Half> f16;
   HalfProbe<BFloat16> bf16;
   ByteProbe bytes;
-  Widen widen_low, widen_high, fold;
+  Widen widen_low, widen_high, fold, load_f64;
   LaneProbe<double>::Binary where_nonzero;
+  void (*where_selected)(const uint8_t* by, const double* a, double* result);
+  void (*where_some_selected)(const uint8_t* by, const double* a, int64_t count, double* result);
   double (*sum)(const double* a);
   void (*sums)(const double* a, double* result);  // of eight vectors
 };

@@ -73,8 +73,15 @@ constexpr Probe probe_of(const char* isa) {
           [](const float* a, double* r) { widen_low(F32::load(a)).store(r); },
           [](const float* a, double* r) { widen_high(F32::load(a)).store(r); },
           [](const float* a, double* r) { fold(F32::load(a)).store(r); },
+          [](const float* a, double* r) { load_f64(a).store(r); },
           [](const double* by, const double* a, double* r) {
             where_nonzero(F64::load(by), F64::load(a)).store(r);
+          },
+          [](const uint8_t* by, const double* a, double* r) {
+            where_selected(by, F64::load(a)).store(r);
+          },
+          [](const uint8_t* by, const double* a, int64_t count, double* r) {
+            where_selected(by, F64::load(a), count).store(r);
           },
           [](const double* a) { return sum(F64::load(a)); },
           [](const double* a, double* r) {

@@ -362,6 +362,25 @@ TEST_P(Vec, WhereNonzeroGivesZeroWhateverStoodThere) {
         [](double by, double a) { return by != 0 ? a : 0.0; });
 }
 
+TEST_P(Vec, WhereSelectedReadsAByteALane) {
+  const Fenced memory(4096);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<double> a = {1, -0.0, nan, 4, INFINITY, 6, -7, 8};
+  for (int selected = 0; selected < 256; ++selected) {
+    std::vector<uint8_t> by;
+    for (int64_t count = 0; count <= 8; ++count) {
+      std::vector<double> wanted(8), result(8);
+      if (count > 0) by.push_back(static_cast<uint8_t>(selected & 1 << (count - 1)));
+      for (std::size_t i = 0; i < by.size(); ++i) wanted[i] = by[i] != 0 ? a[i] : 0;
+      const uint8_t* const p = memory.last(by);
+      GetParam()->where_some_selected(p, a.data(), count, result.data());
+      ASSERT_TRUE(same(result, wanted)) << selected << ", " << count << " lanes";
+      if (count == 8) GetParam()->where_selected(p, a.data(), result.data());
+      ASSERT_TRUE(same(result, wanted)) << selected;
+    }
+  }
+}
+
 TEST_P(Vec, TimesPowerOfTwoIsExactInTheNormalRange) {
   both([]<class T>(const LaneProbe<T>& v) {
     using Limits = std::numeric_limits<T>;
@@ -480,9 +499,11 @@ TEST_P(Vec, WidenKeepsEveryValueAndOrder) {
   const auto all = signed_numbers<float>();
   for (std::size_t first = 0; first < all.size(); ++first) {
     const auto a = spread(all, 16, first);
-    std::vector<double> low(8), high(8);
+    std::vector<double> low(8), high(8), read(8);
     GetParam()->widen_low(a.data(), low.data());
     GetParam()->widen_high(a.data(), high.data());
+    GetParam()->load_f64(a.data() + 8, read.data());
+    EXPECT_TRUE(same(read, high));
     EXPECT_TRUE(same(low, std::vector<double>(a.begin(), a.begin() + 8)));
     EXPECT_TRUE(same(high, std::vector<double>(a.begin() + 8, a.end())));
   }

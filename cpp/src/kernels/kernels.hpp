@@ -211,6 +211,13 @@ struct Kernels {
   // there at all. All in float64.
   using ReduceWeighted = Moments (*)(const T* x, const double* weight, int64_t count) noexcept;
 
+  // The same of rows whose elements count once, or, where their byte of `selected` is 0, not: a
+  // count, mean, mean_lo and m2 a row.
+  using ReduceSelected = void (*)(const T* x, int64_t stride, const uint8_t* selected,
+                                  int64_t selected_stride, int64_t rows, int64_t count,
+                                  double* number, double* mean, double* mean_lo,
+                                  double* m2) noexcept;
+
   // As AddLinesExact with a weight an element, at the same stride as x, and their sums.
   using AddLinesWeighted = void (*)(const T* x, const double* weight, int64_t stride, int64_t lines,
                                     int64_t lanes, const double* center, double* count, double* sum,
@@ -268,6 +275,7 @@ struct Kernels {
 
   DirectKernels<T> direct[kDTypes];
   ReduceWeighted reduce_weighted[kReductions];
+  ReduceSelected reduce_selected[kReductions];
   AddLinesWeighted add_lines_weighted[kReductions];
   SelectWeights select_weights;
   Widen widen[kDTypes];

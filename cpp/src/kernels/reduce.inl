@@ -40,6 +40,7 @@ Wide load_wide(const X* x, int64_t count) {
   const F32 v = F32::load(x, count);
   return {widen_low(v), widen_high(v)};
 }
+Wide load_wide(const float* x) { return {load_f64(x), load_f64(x + 8)}; }
 Wide load_wide(const double* x) { return {F64::load(x), F64::load(x + 8)}; }
 Wide load_wide(const double* x, int64_t count) {
   if (count <= 8) return {F64::load(x, count), F64::set(0)};
@@ -822,6 +823,96 @@ Moments reduce_weighted(const T* x, const double* weight, int64_t n) noexcept {
   const WeightedSums<R> about_mean = weighted_sums<R, false, true>(x, weight, n, c);
   const double t = sum(about_mean.s) / count;
   return moments_about(count, c, t, total<R>(about_mean.q) - t * t * count);
+}
+
+// Weights of 0 and 1, a byte each: the same sums in the same order, so the same bits. Several rows
+// at once: each sum waits for itself.
+template <Reduction R, bool kSquares, int kRows, class T>
+void sum_selected(const T* x, int64_t stride, const uint8_t* selected, int64_t selected_stride,
+                  int64_t n, const double* centers, double* sum_of, double* square_of) {
+  F64 c[kRows], s[kRows], q[kRows];
+  for (int k = 0; k < kRows; ++k) c[k] = F64::set(centers[k]), s[k] = q[k] = F64::set(0);
+  const auto add = [&](int k, F64 d) {
+    if constexpr (R == Reduction::kMoments) s[k] = s[k] + d;
+    if constexpr (kSquares) q[k] = accumulate<R>(q[k], d);
+  };
+  const int64_t step = n < kRowTurned ? 1 : 8;
+  int64_t i = 0;
+  for (; i + 16 <= n && step == 8; i += 16) {
+#pragma GCC unroll 4
+    for (int k = 0; k < kRows; ++k) {
+      const Wide v = load_wide(x + k * stride + i);
+      const uint8_t* const by = selected + k * selected_stride + i;
+      add(k, where_selected(by, v.lo - c[k]));
+      add(k, where_selected(by + 8, v.hi - c[k]));
+    }
+  }
+  for (; i < n; i += step) {
+    const int64_t m = n - i < step ? n - i : step;
+    for (int k = 0; k < kRows; ++k) {
+      const F64 d = load_f64(x + k * stride + i, m) - c[k];
+      add(k, where_selected(selected + k * selected_stride + i, d, m));
+    }
+  }
+  for (int k = 0; k < kRows; ++k) {
+    if constexpr (R == Reduction::kMoments) sum_of[k] = sum(s[k]);
+    if constexpr (kSquares) square_of[k] = total<R>(q[k]);
+  }
+}
+
+int64_t count_selected(const uint8_t* selected, int64_t n) {
+  constexpr int64_t kBlock = 128;  // whose number is a byte
+  int64_t count = 0;
+  for (int64_t b = 0; b < n; b += kBlock) {
+    const int64_t m = n - b < kBlock ? n - b : kBlock;
+    uint8_t some = 0;
+    for (int64_t i = b; i < b + m; ++i) some += selected[i] != 0 ? 1 : 0;
+    count += some;
+  }
+  return count;
+}
+
+template <Reduction R, int kRows, class T>
+void reduce_selected_rows(const T* x, int64_t stride, const uint8_t* selected,
+                          int64_t selected_stride, int64_t n, double* number, double* mean,
+                          double* mean_lo, double* m2) {
+  double c[kRows], s[kRows] = {}, q[kRows];
+  for (int k = 0; k < kRows; ++k) {
+    const uint8_t* const by = selected + k * selected_stride;
+    int64_t first = 0;
+    while (first < n && by[first] == 0) ++first;
+    number[k] = static_cast<double>(count_selected(by, n));
+    c[k] = R == Reduction::kMoments && first < n ? static_cast<double>(x[k * stride + first]) : 0;
+  }
+  const auto add = [&](auto squares) {
+    sum_selected<R, decltype(squares)::value, kRows>(x, stride, selected, selected_stride, n, c, s,
+                                                     q);
+  };
+  if constexpr (R == Reduction::kMoments) {
+    add(std::false_type());
+    for (int k = 0; k < kRows; ++k) c[k] = number[k] > 0 ? c[k] + s[k] / number[k] : 0;
+  }
+  add(std::true_type());
+  for (int k = 0; k < kRows; ++k) {
+    const double t = number[k] > 0 ? s[k] / number[k] : 0;
+    const Moments m = moments_about(number[k], c[k], t, q[k] - t * t * number[k]);
+    mean[k] = m.mean, mean_lo[k] = m.mean_lo, m2[k] = m.m2;
+  }
+}
+
+template <Reduction R, class T>
+void reduce_selected(const T* x, int64_t stride, const uint8_t* selected, int64_t selected_stride,
+                     int64_t rows, int64_t n, double* number, double* mean, double* mean_lo,
+                     double* m2) noexcept {
+  constexpr int kAtOnce = 4;
+  int64_t r = 0;
+  const auto reduce = [&]<int kRows>() {
+    reduce_selected_rows<R, kRows>(x + r * stride, stride, selected + r * selected_stride,
+                                   selected_stride, n, number + r, mean + r, mean_lo + r, m2 + r);
+    r += kRows;
+  };
+  while (r + kAtOnce <= rows) reduce.template operator()<kAtOnce>();
+  while (r < rows) reduce.template operator()<1>();
 }
 
 template <Reduction R, class T>

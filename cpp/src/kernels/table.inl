@@ -78,6 +78,8 @@ constexpr Kernels<T> kernels_of() {
       {},
       {reduce_weighted<kMoments, T>, reduce_weighted<kSquares, T>, reduce_weighted<kMagnitudes, T>,
        reduce_weighted<kMaximum, T>, nullptr},
+      {reduce_selected<kMoments, T>, reduce_selected<kSquares, T>, reduce_selected<kMagnitudes, T>,
+       reduce_selected<kMaximum, T>, nullptr},
       {add_lines_weighted<kMoments, T>, add_lines_weighted<kSquares, T>,
        add_lines_weighted<kMagnitudes, T>, add_lines_weighted<kMaximum, T>, nullptr},
       select_weights,

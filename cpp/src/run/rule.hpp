@@ -53,14 +53,18 @@ double tiny_square(const Rule& rule) {
   return sizeof(T) == sizeof(float) ? 0x1p-122 : 0x1p-900;
 }
 
+// What m2 of `count` elements is divided by.
+inline double number(const Rule& rule, double count) {
+  if (rule.divisor == Divisor::kDeviation) return count - rule.correction;
+  return rule.divisor == Divisor::kRootMeanSquare ? count : 1;
+}
+
 // How statistics of `count` elements, of data multiplied by `pre`, are divided by.
 inline Divider divider(const Rule& rule, double count, double pre) {
   const bool mean = rule.divisor <= Divisor::kRootMeanSquare;
   // eps is scaled as the data is. Its root first: pre * pre may overflow.
   const double scaled = std::sqrt(rule.eps) * pre;
-  Divider by = {1, 0, 0, rule.divisor <= Divisor::kL2};
-  if (rule.divisor == Divisor::kDeviation) by.per = count - rule.correction;
-  if (rule.divisor == Divisor::kRootMeanSquare) by.per = count;
+  Divider by = {number(rule, count), 0, 0, rule.divisor <= Divisor::kL2};
   (mean ? by.plus : by.least) = !mean ? rule.eps * pre : pre == 1 ? rule.eps : scaled * scaled;
   return by;
 }

@@ -65,9 +65,28 @@ class Sequence {
     const int r = static_cast<int>(reduction);
     if (!work_.weighted()) return kernels_.of(kTypeOf<T>).reduce_row[r](p, nullptr, count, tiny_);
     if (whole_ && !work_.where[at[kWhere]]) return {0, 0, 0, 0};
+    if (!work_.sample_weight) {
+      const uint8_t* const by =
+          selection(work_, nest_, at, begin, begin + count, tile<uint8_t, 1>());
+      Moments m;
+      kernels_.reduce_selected[r](p, 0, by, 0, 1, count, &m.count, &m.mean, &m.mean_lo, &m.m2);
+      return m;
+    }
     double* weights = tile<double, 1>();
     fetch_weights(work_, kernels_, nest_, at, begin, begin + count, weights);
     return kernels_.reduce_weighted[r](p, weights, count);
+  }
+
+  // Whether a mask alone weighs what is plain, and both lie as the kernel reads them; `rows` whole
+  // sequences then, steps of both apart.
+  bool selects() const {
+    return plain() && work_.where && !work_.sample_weight && !whole_ && one_run(nest_, kWhere, 1);
+  }
+  void of_selected(const Offsets& at, const Offsets& step, int64_t rows, const Parts& to) const {
+    kernels_.reduce_selected[static_cast<int>(reduction_)](
+        pointer<T>(work_.x.data, at[kX]), step[kX] / unit_,
+        pointer<uint8_t>(work_.where, at[kWhere]), step[kWhere], rows, nest_.size(), to.count(),
+        to.mean(), to.mean_lo(), to.m2());
   }
 
   // `rows` whole sequences without weights, one run each, `stride` elements apart.

@@ -342,6 +342,15 @@ void map_run(const Work& work, const Kernels<T>& kernels, const Offsets& at, int
         work.x.data + at[kX] + kFetched * work.x.unit());
 }
 
+// A byte an element of the mask: where it lies, or a copy.
+inline const uint8_t* selection(const Work& work, const Nest& nest, const Offsets& start,
+                                int64_t begin, int64_t end, uint8_t* copy) {
+  const char* const where = work.where + start[kWhere];
+  if (one_run(nest, kWhere, 1)) return reinterpret_cast<const uint8_t*>(where) + begin;
+  gather(nest, kWhere, where, begin, end, 1, copy);
+  return copy;
+}
+
 // The weight each element counts by: its sample weight, or 1; 0 where it is not selected.
 template <class T>
 void fetch_weights(const Work& work, const Kernels<T>& kernels, const Nest& nest,
@@ -351,13 +360,10 @@ void fetch_weights(const Work& work, const Kernels<T>& kernels, const Nest& nest
            sizeof(double), tile);
   }
   if (!work.where) return;
-  const char* const where = work.where + start[kWhere];
-  const bool lies = one_run(nest, kWhere, 1);
   for_pieces(begin, end, [&](int64_t b, int64_t e) {
     uint8_t copy[kGroup];
-    if (!lies) gather(nest, kWhere, where, b, e, 1, copy);
-    const auto* const selected = lies ? reinterpret_cast<const uint8_t*>(where) + b : copy;
-    kernels.select_weights(selected, e - b, work.sample_weight != nullptr, tile + (b - begin));
+    kernels.select_weights(selection(work, nest, start, b, e, copy), e - b,
+                           work.sample_weight != nullptr, tile + (b - begin));
   });
 }
 

@@ -48,25 +48,41 @@ void report(const Work& work, const Kernels<T>& kernels, const Parts& total, int
   store(work.scale, divisor);
 }
 
+// What each of n statistics, none of them scaled, is multiplied by: of one count, or of weights,
+// each of its own. Of nothing it is 1.
+template <int N, class T>
+void divide(const Work& work, const Kernels<T>& kernels, const Parts& total, int64_t n,
+            double* rstd) {
+  const double *m2 = total.m2(), *count = total.count();
+  Divider by = divider(work.rule, count[0], 1);
+  double divisor[N];
+  if (!work.weighted()) return kernels.divide(m2, n, by, divisor, rstd);
+  double mean_square[N] = {};
+  by.per = 1;
+  for (int64_t i = 0; i < n; ++i) mean_square[i] = m2[i] / number(work.rule, count[i]);
+  kernels.divide(mean_square, n, by, divisor, rstd);
+  for (int64_t i = 0; i < n; ++i) rstd[i] = count[i] == 0 ? 1 : rstd[i];
+}
+
 // What was merged becomes n statistics; for_each(body) calls body(i, offsets) for each of them.
 template <class T, int N, class ForEach, class Store>
 void find(const Work& work, const Kernels<T>& kernels, const Sequence<T>& sequence,
           const Parts& total, int64_t n, Found<N>& found, ForEach for_each, Store store) {
-  const bool alike = work.alike();
+  // What is reported without them is a variance or a divisor.
+  const bool divides = work.scale && work.rule.report == Report::kReciprocal;
+  const bool together = work.alike() || (work.weighted() && (divides || !work.scale));
   std::fill_n(found.pre, n, 1.0);
-  bool each = !alike;
-  // A variance or a divisor is reported without them.
-  if (alike && (work.y || (work.scale && work.rule.report == Report::kReciprocal))) {
+  bool each = !together;
+  if (together && (work.y || divides)) {
     std::copy_n(total.mean(), n, found.mean);
     std::copy_n(total.mean_lo(), n, found.mean_lo);
-    double divisor[N];
-    kernels.divide(total.m2(), n, divider(work.rule, total.count()[0], 1), divisor, found.rstd);
+    divide<N>(work, kernels, total, n, found.rstd);
   }
-  for (int64_t i = 0; i < n && alike; ++i) each |= sequence.out_of_range(total[i]);
+  for (int64_t i = 0; i < n && together; ++i) each |= sequence.out_of_range(total[i]);
   if (!each) return report(work, kernels, total, n, found, store);
   for_each([&](int64_t i, const Offsets& at) {
     const Moments m = total[i];
-    if (alike && !sequence.out_of_range(m)) {
+    if (together && !sequence.out_of_range(m)) {
       sequence.report(at, m, found[i]);
     } else {
       found.set(i, sequence.finish(at, m));

@@ -270,6 +270,20 @@ F64 where_nonzero(F64 by, F64 a) {
           _mm256_and_pd(a.hi, _mm256_cmp_pd(by.hi, zero, _CMP_NEQ_UQ))};
 }
 
+F64 where_selected(const uint8_t* by, F64 a) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(by));
+  const __m128i not_selected = _mm_cmpeq_epi8(bytes, _mm_setzero_si128());
+  const auto kept = [](__m256d v, __m128i unless) {
+    return _mm256_andnot_pd(_mm256_castsi256_pd(_mm256_cvtepi8_epi64(unless)), v);
+  };
+  return {kept(a.lo, not_selected), kept(a.hi, _mm_srli_si128(not_selected, 4))};
+}
+F64 where_selected(const uint8_t* by, F64 a, int64_t count) {
+  uint8_t bytes[8] = {};
+  for (int64_t i = 0; i < count && i < 8; ++i) bytes[i] = by[i];
+  return where_selected(bytes, a);
+}
+
 F32 times_power_of_two(F32 a, F32 t) {
   const auto times = [](__m256 v, __m256 k) {
     return _mm256_castsi256_ps(
@@ -311,6 +325,10 @@ F64 keep(F64 a, int64_t count) {
 
 F64 widen(__m256 a) {
   return {_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))};
+}
+
+F64 load_f64(const float* p) {
+  return {_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
 }
 
 F64 widen_low(F32 a) { return widen(a.lo); }

@@ -249,6 +249,15 @@ F64 where_nonzero(F64 by, F64 a) {
   return {_mm512_maskz_mov_pd(_mm512_cmp_pd_mask(by.v, _mm512_setzero_pd(), _CMP_NEQ_UQ), a.v)};
 }
 
+F64 where_selected(const uint8_t* by, F64 a) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(by));
+  return {_mm512_maskz_mov_pd(static_cast<__mmask8>(_mm_test_epi8_mask(bytes, bytes)), a.v)};
+}
+F64 where_selected(const uint8_t* by, F64 a, int64_t count) {
+  const __m128i bytes = _mm_maskz_loadu_epi8(first8(count), by);
+  return {_mm512_maskz_mov_pd(static_cast<__mmask8>(_mm_test_epi8_mask(bytes, bytes)), a.v)};
+}
+
 F32 times_power_of_two(F32 a, F32 t) {
   return {_mm512_castsi512_ps(
       _mm512_add_epi32(_mm512_castps_si512(a.v), _mm512_slli_epi32(_mm512_castps_si512(t.v), 23)))};
@@ -267,6 +276,8 @@ F64 keep(F64 a, int64_t count) { return {_mm512_maskz_mov_pd(first8(count), a.v)
 
 __m256 low(F32 a) { return _mm512_castps512_ps256(a.v); }
 __m256 high(F32 a) { return _mm512_extractf32x8_ps(a.v, 1); }
+
+F64 load_f64(const float* p) { return {_mm512_cvtps_pd(_mm256_loadu_ps(p))}; }
 
 F64 widen_low(F32 a) { return {_mm512_cvtps_pd(low(a))}; }
 F64 widen_high(F32 a) { return {_mm512_cvtps_pd(high(a))}; }

@@ -234,12 +234,30 @@ F64 where_nonzero(F64 by, F64 a) {
   return each(kept, by, a);
 }
 
+F64 where_selected(const uint8_t* by, F64 a) {
+  const uint8x8_t bytes = vld1_u8(by);
+  const int16x8_t selected = vmovl_s8(vreinterpret_s8_u8(vtst_u8(bytes, bytes)));
+  const int32x4_t lo = vmovl_s16(vget_low_s16(selected)), hi = vmovl_high_s16(selected);
+  const auto kept = [](float64x2_t v, int64x2_t where) {
+    return vreinterpretq_f64_s64(vandq_s64(vreinterpretq_s64_f64(v), where));
+  };
+  return {{kept(a.v[0], vmovl_s32(vget_low_s32(lo))), kept(a.v[1], vmovl_high_s32(lo)),
+           kept(a.v[2], vmovl_s32(vget_low_s32(hi))), kept(a.v[3], vmovl_high_s32(hi))}};
+}
+F64 where_selected(const uint8_t* by, F64 a, int64_t count) {
+  uint8_t bytes[8] = {};
+  for (int64_t i = 0; i < count && i < 8; ++i) bytes[i] = by[i];
+  return where_selected(bytes, a);
+}
+
 void fence() {}
 
 F64 widen(float32x4_t a, float32x4_t b) {
   return {{vcvt_f64_f32(vget_low_f32(a)), vcvt_high_f64_f32(a), vcvt_f64_f32(vget_low_f32(b)),
            vcvt_high_f64_f32(b)}};
 }
+
+F64 load_f64(const float* p) { return widen(vld1q_f32(p), vld1q_f32(p + 4)); }
 
 F64 widen_low(F32 a) { return widen(a.v[0], a.v[1]); }
 F64 widen_high(F32 a) { return widen(a.v[2], a.v[3]); }

@@ -171,6 +171,12 @@ Array<T, N> where_nonzero(Array<T, N> by, Array<T, N> a) {
   return a;
 }
 
+// a where the byte of `by` is not zero, else 0; of the first `count` lanes.
+F64 where_selected(const uint8_t* by, F64 a, int64_t count = 8) {
+  for (int64_t i = 0; i < 8; ++i) a.lane[i] = i < count && by[i] != 0 ? a.lane[i] : 0;
+  return a;
+}
+
 // a * 2^k, where the low bits of t are the integer k and all stays in the normal range.
 F32 times_power_of_two(F32 a, F32 t) {
   for (int i = 0; i < 16; ++i) {
@@ -214,6 +220,13 @@ Array<T, N> keep(Array<T, N> a, int64_t count) {
     if (i >= count) a.lane[i] = 0;
   }
   return a;
+}
+
+// Eight floats, widened as they are read.
+F64 load_f64(const float* p) {
+  F64 r;
+  for (int i = 0; i < 8; ++i) r.lane[i] = p[i];
+  return r;
 }
 
 F64 widen_low(F32 a) {
