@@ -504,7 +504,8 @@ Problem::Selected Problem::selected() const {
 }
 
 int Problem::threads() const {
-  int passes = work_.given_rstd ? 0 : 1;
+  // Lanes that are one statistic are joined, and have a map each.
+  int passes = work_.given_rstd ? 0 : plan_.fold > 1 ? 2 : 1;
   if (common_.out.given()) passes += 2;
   if (addend_) passes += 1;
   if (sum_) passes += 1;
