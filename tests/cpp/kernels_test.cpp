@@ -137,7 +137,7 @@ TEST_P(KernelsKeep, ReduceRowsGivesEachRowWhatReduceRowGives) {
     each_family<X>([&](const Family& family, std::mt19937_64& random) {
       for (const int64_t n : row_lengths()) {
         const int64_t most = n <= 130 ? 40 : 3;
-        const int64_t stride = n + (n % 2 == 0 ? 0 : 5);
+        const int64_t stride = n + (n % 4 == 1 ? 5 : 0);
         auto values = data<X>(family, stride * most, random);
         for (int64_t i = n; i < std::ssize(values); ++i) {
           if (i % stride >= n) values[static_cast<std::size_t>(i)] = nearest<X>(NAN);

@@ -310,23 +310,44 @@ F64 load_f64(const X* x, int64_t count) {
 }
 F64 load_f64(const double* x, int64_t count) { return F64::load(x, count); }
 
+// Rows of one block to lanes. The usual lengths by loops of known length, which the compiler turns
+// into shuffles.
+constexpr int64_t kTurnedRows = 32;
+template <int kCount, class X>
+void turn_dense(const X* __restrict x, X* __restrict turned) {
+  for (int r = 0; r < kTurnedRows; ++r) {
+    for (int i = 0; i < kCount; ++i) turned[i * kTurnedRows + r] = x[r * kCount + i];
+  }
+}
+
+template <class X>
+void turn(const X* x, int64_t stride, int64_t rows, int64_t n, X* turned) {
+  if (rows == kTurnedRows && stride == n) {
+    if (n == 2) return turn_dense<2>(x, turned);
+    if (n == 3) return turn_dense<3>(x, turned);
+    if (n == 4) return turn_dense<4>(x, turned);
+    if (n == 8) return turn_dense<8>(x, turned);
+    if (n == 16) return turn_dense<16>(x, turned);
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < n; ++i) turned[i * kTurnedRows + r] = x[r * stride + i];
+  }
+}
+
 template <Reduction R, class X>
 void reduce_turned(const X* x, int64_t stride, int64_t rows, int64_t n, double* mean,
                    double* mean_lo, double* m2) {
-  constexpr int64_t kBlock = 32;
-  for (int64_t b = 0; b < rows; b += kBlock) {
-    const int64_t width = rows - b < kBlock ? rows - b : kBlock;
-    X turned[kRowTurned * kBlock];
-    for (int64_t r = 0; r < width; ++r) {
-      for (int64_t i = 0; i < n; ++i) turned[i * kBlock + r] = x[(b + r) * stride + i];
-    }
+  for (int64_t b = 0; b < rows; b += kTurnedRows) {
+    const int64_t width = rows - b < kTurnedRows ? rows - b : kTurnedRows;
+    X turned[kRowTurned * kTurnedRows];
+    turn(x + b * stride, stride, width, n, turned);
     for (int64_t r = 0; r < width; r += 8) {
       const int64_t m = width - r < 8 ? width - r : 8;
       const X* lanes = turned + r;
       const F64 zero = F64::set(0), c = R == Reduction::kMoments ? load_f64(lanes, m) : zero;
       Sums sums = {zero, zero};
       for (int64_t i = 0; i < n; ++i) {
-        const F64 d = load_f64(lanes + i * kBlock, m) - c;
+        const F64 d = load_f64(lanes + i * kTurnedRows, m) - c;
         if constexpr (R == Reduction::kMoments) sums.s = sums.s + d;
         sums.q = accumulate<R>(sums.q, d);
       }
