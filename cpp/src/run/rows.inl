@@ -206,9 +206,9 @@ class Rows {
     if (!state.fit || !direct_ || place.count > 1 || nest_.ndim() != 2) return false;
     Dim back = nest_[0];
     for (int64_t& step : back.step.at) step = -step;
-    Offsets last = place.at;
-    last.add(nest_[0].step, back.size - 1);
-    map_runs(last, 0, 0, back, back.size, nest_.inner_size(), state, seam);
+    Block planes = {place.at, 0, 0, back.size, nest_.inner_size()};
+    planes.at.add(nest_[0].step, back.size - 1);
+    map_block(planes, back, true, state, seam);
     return true;
   }
 
@@ -407,31 +407,30 @@ class Rows {
     kernels.stream_rows(x, xs, y, ys, rows, size, by, ahead_, seam);
   }
 
-  // `number` runs of row i of a place, which share its map: element `first` is the first run's.
-  void map_runs(const Offsets& at, int64_t i, int64_t first, const Dim& runs, int64_t number,
-                int64_t size, const State& state, Seam& seam) const {
-    RowMaps<T> by = maps(state, i, at, number > 1 ? &runs : nullptr);
-    by.next = 0;
-    map_from(at, i, first, runs, size, number, size, by, seam);
-  }
+  // `number` runs of `size` elements, the first of them at `at`: they start with element `first` of
+  // row `row` of their place, and of the rows after it or farther along the same one.
+  struct Block {
+    Offsets at;
+    int64_t row, first, number, size;
+  };
 
-  // Elements from `first` on of rows that are side by side.
-  void map_side_by_side(const Offsets& at, int64_t i, int64_t first, int64_t count, int64_t size,
-                        const State& state, Seam& seam) const {
-    RowMaps<T> by = maps(state, i, at, &rows_.inner());
-    map_from(at, i, first, rows_.inner(), size_, count, size, by, seam);
-  }
-
-  // One run may be followed by the next call's.
-  void map_from(const Offsets& at, int64_t i, int64_t first, const Dim& rows, int64_t staged_step,
-                int64_t number, int64_t size, RowMaps<T>& by, Seam& seam) const {
+  // One kernel maps them, `next` from one run to the next. (One run may be followed by the next
+  // call's.)
+  void map_block(const Block& b, const Dim& next, bool same_row, const State& state,
+                 Seam& seam) const {
     const int64_t unit = size_of(source_);
-    end_map(by.end, work_, left_, work_.adds() ? work_.addend.data + at[kAddend] : nullptr,
-            rows.step[kAddend] / unit);
-    const void* x = staged_ ? reinterpret_cast<const char*>(staged_rows() + i * size_ + first)
-                            : work_.x.data + at[kX];
-    map_rows(x, staged_ ? staged_step : rows.step[kX] / unit, work_.y.data + at[kY],
-             number > 1 ? rows.step[kY] / unit : size, number, size, by, seam);
+    RowMaps<T> by = maps(state, b.row, b.at, b.number > 1 ? &next : nullptr);
+    if (same_row) by.next = 0;
+    end_map(by.end, work_, left_, work_.adds() ? work_.addend.data + b.at[kAddend] : nullptr,
+            next.step[kAddend] / unit);
+    const void* x = work_.x.data + b.at[kX];
+    int64_t x_next = next.step[kX] / unit;
+    if (staged_) {
+      x = staged_rows() + b.row * size_ + b.first;
+      x_next = same_row ? b.size : size_;
+    }
+    map_rows(x, x_next, work_.y.data + b.at[kY], b.number > 1 ? next.step[kY] / unit : b.size,
+             b.number, b.size, by, seam);
   }
 
   // `count` rows from number i of their place on, the first of them at `start`.
@@ -446,11 +445,11 @@ class Rows {
       const Dim& runs = nest_.ndim() > 1 ? nest_[nest_.ndim() - 2] : kNoDim;
       return for_rows(nest_, begin, end,
                       [&](int64_t first, const Offsets& o, int64_t number, int64_t size) {
-                        map_runs(from(o), i, first, runs, number, size, state, seam);
+                        map_block({from(o), i, first, number, size}, runs, true, state, seam);
                       });
     }
     for_runs(nest_, begin, end, [&](int64_t first, const Offsets& o, int64_t size) {
-      map_side_by_side(from(o), i, first, count, size, state, seam);
+      map_block({from(o), i, first, count, size}, rows_.inner(), false, state, seam);
     });
   }
 
