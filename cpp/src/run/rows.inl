@@ -415,9 +415,9 @@ class Rows {
   };
 
   // One kernel maps them, `next` from one run to the next. (One run may be followed by the next
-  // call's.)
-  void map_block(const Block& b, const Dim& next, bool same_row, const State& state,
-                 Seam& seam) const {
+  // call's. Inlined, as runs may be short.)
+  [[gnu::always_inline]] void map_block(const Block& b, const Dim& next, bool same_row,
+                                        const State& state, Seam& seam) const {
     const int64_t unit = size_of(source_);
     RowMaps<T> by = maps(state, b.row, b.at, b.number > 1 ? &next : nullptr);
     if (same_row) by.next = 0;
