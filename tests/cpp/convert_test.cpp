@@ -155,7 +155,7 @@ TEST_P(Convert, BytesThatAreMappedAreThoseOfEachStepInTurn) {
       for (std::size_t start = 0; start < 64; start += kUnit) {
         for (const bool stream : {false, true}) {
           std::vector<char> before(size + 128, 7), result(before);
-          std::memcpy(before.data() + start, wanted.data(), size);
+          std::copy_n(reinterpret_cast<const char*>(wanted.data()), size, before.data() + start);
           char* y = to_memory.last(result);
           kernels.map_bytes[kIndex<Y>](x, y + start, n, map, stream);
           GetParam()->fence();
@@ -184,7 +184,7 @@ TEST_P(Convert, HalvesPastTheCacheAreThoseThroughIt) {
       const std::size_t bytes = wanted.size() * sizeof(H);
       for (std::size_t start = 0; start < 64; ++start) {
         std::vector<char> before(bytes + 128, 7), result(before);
-        std::memcpy(before.data() + start, wanted.data(), bytes);
+        std::copy_n(reinterpret_cast<const char*>(wanted.data()), bytes, before.data() + start);
         char* y = to_memory.last(result);
         stream(x, y + start, n, y + 99999);
         GetParam()->fence();
