@@ -1,6 +1,7 @@
 // Kernels that move elements without computing: each has one answer, on every ISA.
 #include "any_kernels.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
