@@ -107,8 +107,7 @@ class Rows {
       sequence_.of_rows(work_.x.data + place.at[kX], work_.x.type, rows_.inner_step(kX) / unit,
                         place.count, to);
     } else if (sequence_.selects() && size_ <= kRowChunk) {
-      const Dim& rows = rows_.ndim() > 0 ? rows_.inner() : kNoDim;
-      sequence_.of_selected(place.at, rows.step, place.count, to);
+      sequence_.of_selected(place.at, rows_, place.count, to);
     } else {
       each(place, [&](int64_t i, const Offsets& at) { to.set(i, sequence_.chunk(at, c)); });
     }

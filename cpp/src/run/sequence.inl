@@ -77,16 +77,16 @@ class Sequence {
     return kernels_.reduce_weighted[r](p, weights, count);
   }
 
-  // Whether a mask alone weighs what is plain, and both lie as the kernel reads them; `rows` whole
-  // sequences then, steps of both apart.
+  // Whether a mask alone weighs what is plain, and both lie as the kernel reads them; `count` whole
+  // sequences then, neighbours among `rows`.
   bool selects() const {
     return plain() && work_.where && !work_.sample_weight && !whole_ && one_run(nest_, kWhere, 1);
   }
-  void of_selected(const Offsets& at, const Offsets& step, int64_t rows, const Parts& to) const {
+  void of_selected(const Offsets& at, const Nest& rows, int64_t count, const Parts& to) const {
     kernels_.reduce_selected[static_cast<int>(reduction_)](
-        pointer<T>(work_.x.data, at[kX]), step[kX] / unit_,
-        pointer<uint8_t>(work_.where, at[kWhere]), step[kWhere], rows, nest_.size(), to.count(),
-        to.mean(), to.mean_lo(), to.m2());
+        pointer<T>(work_.x.data, at[kX]), rows.inner_step(kX) / unit_,
+        pointer<uint8_t>(work_.where, at[kWhere]), rows.inner_step(kWhere), count, nest_.size(),
+        to.count(), to.mean(), to.mean_lo(), to.m2());
   }
 
   // `rows` whole sequences without weights, one run each, `stride` elements apart.
